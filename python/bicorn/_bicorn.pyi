@@ -1,0 +1,92 @@
+"""The Rust half of bicorn. Only `main`, `config`, `server` and `logging` touch it."""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from typing import Any, final
+
+__version__: str
+
+class CommandLineExit(Exception):
+    """Asks the caller to print `text` and leave: `--help`, `--version`, or a bad command line.
+
+    `args` is `(text, code, to_stderr)`; `text` ends with a line feed.
+    """
+
+def parse_command_line(arguments: Sequence[str], environment: Mapping[str, str], runtime: str) -> dict[str, Any]:
+    """Parse the command line (without the program's name) into the keyword arguments of `bicorn.run`.
+
+    Args:
+        environment: Where `BICORN_*` and `UVICORN_*` are looked up; arguments win, then BICORN_*.
+        runtime: What `--version` says it runs with, such as "CPython 3.13.0 on Linux".
+
+    Raises:
+        CommandLineExit: There is something to print instead of a server to run.
+    """
+
+@final
+class Settings:
+    """The validated options of one server."""
+
+    @staticmethod
+    def from_config(config: object) -> Settings:
+        """Read every option from the attribute of its name; absent attributes keep their default.
+
+        Raises:
+            ValueError: An option has a value it cannot have; the text names the option and the value.
+        """
+
+@final
+class AccessLogTarget:
+    """Where Rust may write access lines itself, and what must still hold for that to be the same as logging."""
+
+    def __new__(
+        cls,
+        logger: object,
+        *,
+        fd: int,
+        use_colors: bool,
+        watches: Sequence[tuple[object, str, object]],
+        lengths: Sequence[tuple[list[Any], int]],
+    ) -> AccessLogTarget: ...
+
+@final
+class HttpServer:
+    """I/O threads, their connections, and the hand-off to one event loop."""
+
+    def __new__(
+        cls,
+        settings: Settings,
+        app: Callable[..., Any],
+        *,
+        asgi_version: str,
+        state: dict[str, Any],
+        default_headers: Sequence[tuple[bytes, bytes]],
+        run_asgi: Callable[..., Awaitable[None]],
+        error_logger: object,
+        access_logger: object,
+        access_log_target: AccessLogTarget | None,
+        request_limit: int | None,
+        on_change: Callable[[], object],
+    ) -> HttpServer: ...
+    def start(self, loop: AbstractEventLoop, context: Context, listeners: Sequence[int]) -> None:
+        """Duplicate the listening sockets' descriptors and serve them; `loop` must be running in this thread."""
+    def stop_listening(self) -> None:
+        """Accept what the kernel already completed, then close the listeners; `is_listening` turns false."""
+    def drain(self) -> None:
+        """Close idle connections; busy ones close after the response in flight."""
+    def cancel_tasks(self, message: str) -> int:
+        """Cancel every running request task and return how many there were."""
+    def close(self) -> None:
+        """End every connection and the I/O threads. May be called twice."""
+    @property
+    def is_listening(self) -> bool: ...
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+    @property
+    def tasks(self) -> int:
+        """Running request tasks."""
+    @property
+    def total_requests(self) -> int:
+        """Responses completed since `start`."""
