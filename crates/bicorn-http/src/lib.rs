@@ -1,1 +1,29 @@
-//! stub
+//! Bytes ⇄ exchanges.
+//!
+//! This crate turns what a peer sends into [`Exchange`]s and what an application answers into bytes.
+//! It knows no socket, no clock, no TLS and no Python: a connection task in `bicorn-server` feeds it and
+//! writes what it produces.
+//!
+//! * [`http1`] is the HTTP/1.0 and 1.1 engine (RFC 9112), sans-IO.
+//! * [`exchange`] is the seam above every HTTP version: one request and its response (RFC 9110), with the
+//!   hand-off to the application's thread and back ([`mailbox`]).
+//! * [`headers`] holds heads as contiguous blocks that cost one allocation each.
+//!
+//! Nothing here may panic because of a peer's bytes.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod error;
+pub mod exchange;
+pub mod headers;
+pub mod http1;
+pub mod mailbox;
+pub mod output;
+pub mod status;
+
+pub use body::ResponseBody;
+pub use error::PeerError;
+pub use exchange::{Exchange, ExchangeControl, ExchangeId, Received, RequestBody, ResponseSender};
+pub use headers::{FieldError, RequestHead, ResponseHead, Version};
+pub use mailbox::{Action, Command, Mailbox};
+pub use output::Output;

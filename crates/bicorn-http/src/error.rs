@@ -1,0 +1,104 @@
+//! What a peer can do wrong, and the status it is answered with.
+//!
+//! Every variant is the peer's fault. The connection answers with [`PeerError::status`], lingers so that
+//! the answer can be read, and closes: after a malformed message nothing behind it can be trusted
+//! (RFC 9112 §2.2, §6.3).
+
+use std::fmt;
+
+/// A violation of HTTP/1 by the peer, or a limit that it crossed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerError {
+    /// The request line is not `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
+    RequestLine,
+    /// The request target has no form that fits its method, or holds a byte no URI may hold (RFC 9112 §3.2).
+    Target,
+    /// A version this server does not speak (RFC 9112 §2.3).
+    Version,
+    /// A field name or value with a forbidden byte, a folded line, or no colon (RFC 9112 §5).
+    Field,
+    /// A line that ends in something other than CRLF (RFC 9112 §2.2).
+    LineEnd,
+    /// No `Host`, more than one, or one that is not a `uri-host [":" port]` (RFC 9112 §3.2).
+    Host,
+    /// `Content-Length` is not one plain decimal number (RFC 9112 §6.3).
+    ContentLength,
+    /// `Transfer-Encoding` together with `Content-Length`, in HTTP/1.0, or `chunked` not as the only and
+    /// final coding (RFC 9112 §6.1).
+    TransferEncoding,
+    /// A transfer coding that this server does not know (RFC 9112 §6.1).
+    UnknownTransferCoding,
+    /// A second `Content-Type` (RFC 9110 §8.3: the field is a singleton).
+    ContentType,
+    /// An `Expect` other than `100-continue` (RFC 9110 §10.1.1).
+    Expectation,
+    /// A method that cannot be served by an application: `CONNECT` (RFC 9110 §9.3.6).
+    Method,
+    /// A chunk size, extension, terminator or trailer outside the grammar (RFC 9112 §7.1).
+    Chunk,
+    /// The head is larger than the limit.
+    HeadTooLarge,
+    /// The head has more fields than the limit.
+    TooManyFields,
+    /// The request target is longer than the limit.
+    TargetTooLong,
+    /// The head or the body did not arrive in time.
+    Timeout,
+}
+
+impl PeerError {
+    /// The status code that tells the peer (RFC 9110 §15.5, §15.6; RFC 6585 §5).
+    pub fn status(self) -> u16 {
+        match self {
+            Self::RequestLine
+            | Self::Target
+            | Self::Field
+            | Self::LineEnd
+            | Self::Host
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::ContentType
+            | Self::Chunk => 400,
+            Self::Timeout => 408,
+            Self::TargetTooLong => 414,
+            Self::Expectation => 417,
+            Self::HeadTooLarge | Self::TooManyFields => 431,
+            Self::UnknownTransferCoding | Self::Method => 501,
+            Self::Version => 505,
+        }
+    }
+
+    /// The text/plain content of the answer; for a malformed request, uvicorn's words.
+    pub fn content(self) -> &'static str {
+        match self.status() {
+            400 => "Invalid HTTP request received.",
+            status => crate::status::phrase(status),
+        }
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::RequestLine => "malformed request line",
+            Self::Target => "malformed request target",
+            Self::Version => "unsupported HTTP version",
+            Self::Field => "malformed field line",
+            Self::LineEnd => "line does not end in CRLF",
+            Self::Host => "missing, repeated or malformed Host",
+            Self::ContentLength => "malformed Content-Length",
+            Self::TransferEncoding => "forbidden Transfer-Encoding",
+            Self::UnknownTransferCoding => "unknown transfer coding",
+            Self::ContentType => "repeated Content-Type",
+            Self::Expectation => "unknown expectation",
+            Self::Method => "method not supported",
+            Self::Chunk => "malformed chunked body",
+            Self::HeadTooLarge => "request head too large",
+            Self::TooManyFields => "too many field lines",
+            Self::TargetTooLong => "request target too long",
+            Self::Timeout => "request timed out",
+        })
+    }
+}
+
+impl std::error::Error for PeerError {}

@@ -1,0 +1,306 @@
+//! One request and its response (RFC 9110 §3.3), in two halves.
+//!
+//! The application's half is an [`Exchange`]: the head, a [`RequestBody`] to take chunks from, and a
+//! [`ResponseSender`]. The connection keeps an [`ExchangeControl`]. They share one allocation and meet in
+//! two places: chunks and the peer's end go up through a short lock, commands come down through the I/O
+//! thread's [`Mailbox`].
+//!
+//! ```text
+//!   connection ── push_chunk, finish_body, peer_finished, disconnect, written ──▶ shared ──▶ application
+//!       ▲                                                                                        │
+//!       └──────────────────── Mailbox: Continue, Resume, Respond, Close ◀────────────────────────┘
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::body::ResponseBody;
+use crate::headers::{RequestHead, ResponseHead};
+use crate::mailbox::{Action, Command, Mailbox};
+
+/// Content the application may be ahead of the socket before [`ResponseSender::poll_ready`] waits.
+///
+/// Twice uvicorn's 64 KiB, so that 100 chunks of 1 KiB never wait; with the largest copied chunk and the
+/// framing it stays below 256 KiB a connection.
+pub const HIGH_WATER_BYTES: usize = 128 * 1024;
+
+/// An application that waits goes on below this.
+pub const LOW_WATER_BYTES: usize = 32 * 1024;
+
+/// Request content that may wait for the application before the socket is no longer read.
+pub const BODY_HIGH_WATER_BYTES: usize = 64 * 1024;
+
+/// Names an exchange to its I/O thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExchangeId {
+    /// The connection's slot.
+    pub connection: usize,
+    /// Counts all exchanges of the I/O thread, so that a slot used again is not mistaken.
+    pub serial: u64,
+}
+
+/// A request with its answer outstanding: the application's half.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The checked request head.
+    pub head: RequestHead,
+    /// The content, as it arrives.
+    pub body: RequestBody,
+    /// Where the answer goes.
+    pub response: ResponseSender,
+}
+
+impl Exchange {
+    /// Make both halves.
+    pub fn new(head: RequestHead, id: ExchangeId, mailbox: Arc<Mailbox>) -> (Self, ExchangeControl) {
+        let shared = Arc::new(Shared {
+            id,
+            mailbox,
+            inbound: Mutex::new(Inbound::default()),
+            unsent: AtomicUsize::new(0),
+            is_gone: AtomicBool::new(false),
+        });
+        let body =
+            RequestBody { shared: Arc::clone(&shared), owes_continue: head.expects_continue(), ended: false };
+        let response = ResponseSender { shared: Arc::clone(&shared) };
+        (Self { head, body, response }, ExchangeControl { shared })
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    id: ExchangeId,
+    mailbox: Arc<Mailbox>,
+    inbound: Mutex<Inbound>,
+    /// Content sent by the application and not yet taken by the socket, in bytes.
+    unsent: AtomicUsize,
+    /// The peer takes nothing any more.
+    is_gone: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inbound {
+    chunks: VecDeque<Bytes>,
+    /// Sum of `chunks`, in bytes.
+    buffered: usize,
+    is_complete: bool,
+    /// The peer will send nothing more, or is gone.
+    is_finished: bool,
+    /// The connection does not read because `buffered` is high.
+    is_paused: bool,
+    /// Woken once when any of the above, or `unsent`, changes in the application's favour.
+    waker: Option<Waker>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inbound> {
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Change the inbound side, then wake the application outside the lock.
+    fn update(&self, change: impl FnOnce(&mut Inbound)) {
+        let waker = {
+            let mut inbound = self.lock();
+            change(&mut inbound);
+            inbound.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn command(&self, action: Action) {
+        self.mailbox.push(Command { exchange: self.id, action });
+    }
+}
+
+/// What an application gets when it asks for request content.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// All content that arrived since the last call.
+    Body {
+        /// In order; empty for a request without content.
+        chunks: VecDeque<Bytes>,
+        /// Whether more may follow.
+        more: bool,
+    },
+    /// Nothing will follow: the peer has left.
+    Disconnected,
+}
+
+/// The request content.
+#[derive(Debug)]
+pub struct RequestBody {
+    shared: Arc<Shared>,
+    /// The peer waits for `100 Continue`, which the first call asks for.
+    owes_continue: bool,
+    /// `more: false` was given out.
+    ended: bool,
+}
+
+impl RequestBody {
+    /// Take what has arrived, if anything has.
+    ///
+    /// Content that arrived before the peer left is given out first, but a body that was cut off is never
+    /// reported complete.
+    pub fn try_receive(&mut self) -> Option<Received> {
+        self.receive(|_| {})
+    }
+
+    /// Like [`RequestBody::try_receive`]; when there is nothing yet, `waker` is woken once there may be.
+    pub fn poll_receive(&mut self, waker: &Waker) -> Poll<Received> {
+        match self.receive(|inbound| inbound.waker = Some(waker.clone())) {
+            Some(received) => Poll::Ready(received),
+            None => Poll::Pending,
+        }
+    }
+
+    fn receive(&mut self, register: impl FnOnce(&mut Inbound)) -> Option<Received> {
+        if std::mem::take(&mut self.owes_continue) {
+            self.shared.command(Action::Continue);
+        }
+        let mut inbound = self.shared.lock();
+        if self.ended {
+            return if inbound.is_finished {
+                Some(Received::Disconnected)
+            } else {
+                register(&mut inbound);
+                None
+            };
+        }
+        if inbound.chunks.is_empty() && !inbound.is_complete {
+            if inbound.is_finished {
+                return Some(Received::Disconnected);
+            }
+            register(&mut inbound);
+            return None;
+        }
+        inbound.buffered = 0;
+        self.ended = inbound.is_complete;
+        let received =
+            Received::Body { chunks: std::mem::take(&mut inbound.chunks), more: !inbound.is_complete };
+        let was_paused = std::mem::take(&mut inbound.is_paused);
+        drop(inbound);
+        if was_paused {
+            self.shared.command(Action::Resume);
+        }
+        Some(received)
+    }
+}
+
+/// Where an application's response goes. Every call only queues: see [`ResponseSender::notify`].
+#[derive(Debug)]
+pub struct ResponseSender {
+    shared: Arc<Shared>,
+}
+
+impl ResponseSender {
+    /// Send a part of the response.
+    pub fn send(&self, head: Option<ResponseHead>, body: ResponseBody, last: bool) {
+        self.shared.unsent.fetch_add(body.len(), Ordering::Relaxed);
+        self.shared.command(Action::Respond { head, body, last });
+    }
+
+    /// Give up on the response, or on the connection once the response is complete.
+    pub fn close(&self) {
+        self.shared.command(Action::Close);
+    }
+
+    /// Wake the I/O thread if it sleeps: once for everything that was queued, of this and other exchanges.
+    pub fn notify(&self) {
+        self.shared.mailbox.notify();
+    }
+
+    /// The mailbox that the commands go to.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.shared.mailbox
+    }
+
+    /// Whether the peer takes nothing any more; what is sent from now on is dropped.
+    pub fn is_gone(&self) -> bool {
+        self.shared.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Whether the peer has finished sending, or is gone.
+    pub fn is_peer_finished(&self) -> bool {
+        self.is_gone() || self.shared.lock().is_finished
+    }
+
+    /// Whether there is room for more content ([`HIGH_WATER_BYTES`]), or nobody to hold it back for.
+    pub fn is_ready(&self) -> bool {
+        self.shared.unsent.load(Ordering::Acquire) < HIGH_WATER_BYTES || self.is_gone()
+    }
+
+    /// Like [`ResponseSender::is_ready`]; when there is no room, `waker` is woken once there may be.
+    pub fn poll_ready(&self, waker: &Waker) -> Poll<()> {
+        if self.is_ready() {
+            return Poll::Ready(());
+        }
+        self.shared.lock().waker = Some(waker.clone());
+        // The socket may have drained between the two looks.
+        if self.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// The connection's half of an exchange.
+#[derive(Debug)]
+pub struct ExchangeControl {
+    shared: Arc<Shared>,
+}
+
+impl ExchangeControl {
+    /// The exchange's name.
+    pub fn id(&self) -> ExchangeId {
+        self.shared.id
+    }
+
+    /// Hand a chunk up. Returns how many more bytes may come before [`BODY_HIGH_WATER_BYTES`]; at 0 the
+    /// application will ask for more with [`Action::Resume`].
+    pub fn push_chunk(&self, chunk: Bytes) -> usize {
+        let mut room = 0;
+        self.shared.update(|inbound| {
+            inbound.buffered += chunk.len();
+            inbound.chunks.push_back(chunk);
+            room = BODY_HIGH_WATER_BYTES.saturating_sub(inbound.buffered);
+            inbound.is_paused = room == 0;
+        });
+        room
+    }
+
+    /// How many more bytes of content may come.
+    pub fn body_room(&self) -> usize {
+        BODY_HIGH_WATER_BYTES.saturating_sub(self.shared.lock().buffered)
+    }
+
+    /// The content is complete.
+    pub fn finish_body(&self) {
+        self.shared.update(|inbound| inbound.is_complete = true);
+    }
+
+    /// The peer will send nothing more, but may still read.
+    pub fn peer_finished(&self) {
+        self.shared.update(|inbound| inbound.is_finished = true);
+    }
+
+    /// The peer is gone, or the connection is being closed.
+    pub fn disconnect(&self) {
+        self.shared.is_gone.store(true, Ordering::Release);
+        self.shared.update(|inbound| inbound.is_finished = true);
+    }
+
+    /// The socket took this many bytes of content.
+    pub fn written(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let before = self.shared.unsent.fetch_sub(bytes, Ordering::AcqRel);
+        let after = before.saturating_sub(bytes);
+        if before > LOW_WATER_BYTES && after <= LOW_WATER_BYTES {
+            self.shared.update(|_| {});
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The response on the wire (RFC 9112 §4, §6, §7.1).
+
+use crate::body::ResponseBody;
+use crate::headers::{ResponseHead, Version};
+use crate::output::Output;
+use crate::status;
+
+/// What the encoder must know of the request and the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation {
+    /// The request's version.
+    pub(super) version: Version,
+    /// The request was `HEAD`.
+    pub(super) is_head: bool,
+    /// The connection will be used again after this response.
+    pub(super) keep_alive: bool,
+}
+
+/// How the content of a response is delimited (RFC 9112 §6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none, whatever the application sends: HEAD, 204, 304.
+    Bodiless,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+    /// The connection closes behind the last byte.
+    UntilClose,
+}
+
+/// Write a head and say how the content behind it is framed.
+///
+/// `only_part` is the length of the content if it is all there already.
+pub(super) fn head(
+    head: &ResponseHead,
+    defaults: &[u8],
+    situation: Situation,
+    only_part: Option<usize>,
+    output: &mut Output,
+) -> Framing {
+    let framing = framing(head, situation, only_part);
+    write_status_line(head.status(), output);
+    output.extend(defaults);
+    if must_filter(head) {
+        for (name, value) in head.fields() {
+            if !is_dropped(name) {
+                for part in [name, b": ", value, b"\r\n"] {
+                    output.extend(part);
+                }
+            }
+        }
+    } else {
+        output.extend(head.lines());
+    }
+    let closes = !situation.keep_alive || framing == Framing::UntilClose;
+    if closes && !head.has_connection_close() {
+        output.extend(b"connection: close\r\n");
+    } else if !closes && situation.version == Version::Http10 {
+        output.extend(b"connection: keep-alive\r\n");
+    }
+    match framing {
+        Framing::Chunked => output.extend(b"transfer-encoding: chunked\r\n"),
+        Framing::Length(length) if head.content_length().is_none() || head.has_transfer_encoding() => {
+            output.extend(b"content-length: ");
+            write_decimal(length, output);
+            output.extend(b"\r\n");
+        }
+        _ => {}
+    }
+    output.extend(b"\r\n");
+    framing
+}
+
+fn framing(head: &ResponseHead, situation: Situation, only_part: Option<usize>) -> Framing {
+    if situation.is_head || matches!(head.status(), 100..=199 | 204 | 304) {
+        return Framing::Bodiless;
+    }
+    match (head.has_transfer_encoding(), head.content_length(), situation.version) {
+        (false, Some(length), _) => Framing::Length(length),
+        (_, _, Version::Http11) => Framing::Chunked,
+        // A 1.0 peer knows no chunks (RFC 9112 §6.1).
+        (_, _, Version::Http10) => match only_part {
+            Some(length) => Framing::Length(length as u64),
+            None => Framing::UntilClose,
+        },
+    }
+}
+
+/// The engine alone writes `transfer-encoding`, and never both framings (RFC 9112 §6.2); a 204 has no
+/// `content-length` (RFC 9110 §8.6).
+fn must_filter(head: &ResponseHead) -> bool {
+    head.has_transfer_encoding() || (head.status() == 204 && head.content_length().is_some())
+}
+
+fn is_dropped(name: &[u8]) -> bool {
+    matches!(name, b"transfer-encoding" | b"content-length")
+}
+
+/// Write content in its framing. Content of [`Framing::Bodiless`] is dropped.
+///
+/// Returns false when the content is longer than the framing allows; the excess is dropped then.
+pub(super) fn body(framing: &mut Framing, body: ResponseBody, output: &mut Output) -> bool {
+    match framing {
+        Framing::Bodiless => true,
+        Framing::UntilClose => {
+            raw(body, usize::MAX, output);
+            true
+        }
+        Framing::Length(remaining) => {
+            let room = usize::try_from(*remaining).unwrap_or(usize::MAX);
+            let length = body.len();
+            raw(body, room, output);
+            *remaining = remaining.saturating_sub(length as u64);
+            length <= room
+        }
+        Framing::Chunked => {
+            chunks(body, output);
+            true
+        }
+    }
+}
+
+fn raw(body: ResponseBody, room: usize, output: &mut Output) {
+    match body {
+        ResponseBody::Empty => {}
+        ResponseBody::Copied { bytes, .. } => output.extend(&bytes[..bytes.len().min(room)]),
+        ResponseBody::Shared(mut bytes) => {
+            bytes.truncate(room);
+            output.share(bytes);
+        }
+    }
+}
+
+/// One chunk for each piece the application sent (RFC 9112 §7.1).
+fn chunks(body: ResponseBody, output: &mut Output) {
+    if let ResponseBody::Shared(bytes) = body {
+        write_hex(bytes.len(), output);
+        output.share(bytes);
+        output.extend(b"\r\n");
+        return;
+    }
+    for piece in body.pieces() {
+        write_hex(piece.len(), output);
+        output.extend(piece);
+        output.extend(b"\r\n");
+    }
+}
+
+/// Close the framing. Returns false when content is missing: the connection must then be closed.
+pub(super) fn end(framing: Framing, output: &mut Output) -> bool {
+    match framing {
+        Framing::Bodiless | Framing::UntilClose | Framing::Length(0) => true,
+        Framing::Length(_) => false,
+        Framing::Chunked => {
+            output.extend(b"0\r\n\r\n");
+            true
+        }
+    }
+}
+
+fn write_status_line(status: u16, output: &mut Output) {
+    if status == 200 {
+        output.extend(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
+    output.extend(b"HTTP/1.1 ");
+    write_decimal(u64::from(status), output);
+    output.extend(b" ");
+    output.extend(status::phrase(status).as_bytes());
+    output.extend(b"\r\n");
+}
+
+pub(super) fn write_decimal(number: u64, output: &mut Output) {
+    // u64::MAX has 20 digits.
+    let mut digits = [0_u8; 20];
+    let mut position = digits.len();
+    let mut rest = number;
+    loop {
+        position -= 1;
+        digits[position] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    output.extend(&digits[position..]);
+}
+
+/// `chunk-size CRLF`, in lower-case hexadecimal.
+fn write_hex(number: usize, output: &mut Output) {
+    let mut line = *b"0000000000000000\r\n";
+    let mut position = 16;
+    let mut rest = number;
+    loop {
+        position -= 1;
+        line[position] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
+    }
+    output.extend(&line[position..]);
+}
