@@ -1,1 +1,22 @@
-//! stub
+//! From a bound socket to a drained server, for any [`Application`].
+//!
+//! [`Server::start`] takes listening sockets and starts I/O threads. Each runs a tokio runtime of its own:
+//! a task per listener, a task per connection, one that empties the thread's mailbox and one that enforces
+//! deadlines. An I/O thread never waits for an application and never attaches to Python.
+#![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod application;
+mod connection;
+mod deadline;
+mod default_fields;
+pub mod forwarded;
+mod io_thread;
+mod listener;
+pub mod server;
+pub mod settings;
+mod transport;
+
+pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};
+pub use server::Server;
+pub use settings::{Deadlines, Settings};

@@ -1,0 +1,171 @@
+//! Options of an embedding program ⇄ [`Settings`].
+//!
+//! `bicorn.Config(**options)` comes in as names and plain values and goes through the same parser as the
+//! command line; `to_options` makes the keyword arguments of `bicorn.run` out of a parsed command line.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{ArgAction, ValueEnum};
+
+use crate::bind::{self, Given};
+use crate::command::{self, Files};
+use crate::error::ConfigError;
+use crate::settings::Settings;
+
+/// An option as an embedding program gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// Leaves the option at its default.
+    None,
+    /// A switch, on or off.
+    Flag(bool),
+    /// Any value, numbers included, as it would stand on the command line.
+    Text(String),
+    /// The values of a repeatable option, or the items of one that takes a list separated by commas.
+    List(Vec<String>),
+}
+
+/// A setting as Python sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SettingValue {
+    /// Not set, where that is different from every value.
+    None,
+    /// A switch.
+    Bool(bool),
+    /// A count, or whole seconds.
+    Int(i64),
+    /// Seconds.
+    Float(f64),
+    /// Everything else.
+    Text(String),
+    /// Header names and values.
+    Pairs(Vec<(String, String)>),
+}
+
+impl Settings {
+    /// The names of all options, as Python calls them.
+    pub fn option_names() -> impl Iterator<Item = &'static str> {
+        command::options().map(|option| option.get_id().as_str())
+    }
+
+    /// Checks options given by name. Those left out have their default; the environment is not looked at.
+    ///
+    /// # Errors
+    /// An option is unknown, has a bad value, or excludes another.
+    pub fn from_options(
+        options: impl IntoIterator<Item = (String, OptionValue)>,
+    ) -> Result<Self, ConfigError> {
+        let given: Result<Vec<Option<Given>>, ConfigError> =
+            options.into_iter().map(|(name, value)| given(name, value)).collect();
+        let given: Vec<Given> = given?.into_iter().flatten().collect();
+        bind::bind(&given, Files::MayBeMissing)
+    }
+
+    /// Every option's name in Python and its value: the keyword arguments of `bicorn.run`.
+    ///
+    /// Limits and deadlines that are off are 0. `timeout_keep_alive` and `timeout_graceful_shutdown` are
+    /// whole numbers, as in uvicorn, unless they have a fraction.
+    pub fn to_options(&self) -> Vec<(&'static str, SettingValue)> {
+        let mut options = self.process_options();
+        options.extend(self.connection_options());
+        options
+    }
+
+    /// The first half of the declaration, in its order: what is served, where, and how much at a time.
+    fn process_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
+            ("app", text(self.app.as_ref())),
+            ("app_dir", text(Some(&self.app_dir))),
+            ("factory", SettingValue::Bool(self.factory)),
+            ("interface", choice(Some(self.interface))),
+            ("lifespan", choice(Some(self.lifespan))),
+            ("env_file", path(self.env_file.as_deref())),
+            ("reset_contextvars", SettingValue::Bool(self.reset_contextvars)),
+            ("host", text(Some(&self.host))),
+            ("port", int(Some(self.port))),
+            ("uds", text(self.uds.as_ref())),
+            ("fd", int(self.fd)),
+            ("backlog", int(Some(self.backlog))),
+            ("loop", SettingValue::Text(self.event_loop.to_string())),
+            ("io_threads", int(Some(self.io_threads))),
+            ("limit_concurrency", int(self.limit_concurrency)),
+            ("limit_max_requests", int(self.limit_max_requests)),
+            ("limit_max_requests_jitter", int(Some(self.limit_max_requests_jitter))),
+        ]
+    }
+
+    /// The second half: what happens on one connection, and what is logged about it.
+    fn connection_options(&self) -> Vec<(&'static str, SettingValue)> {
+        let graceful_shutdown = self.timeout_graceful_shutdown.map_or(SettingValue::None, whole_seconds);
+        vec![
+            ("limit_request_head", int(Some(self.limit_request_head.unwrap_or_default()))),
+            ("limit_request_fields", int(Some(self.limit_request_fields.unwrap_or_default()))),
+            ("limit_request_target", int(Some(self.limit_request_target.unwrap_or_default()))),
+            ("timeout_keep_alive", whole_seconds(self.timeout_keep_alive.unwrap_or_default())),
+            ("timeout_graceful_shutdown", graceful_shutdown),
+            ("timeout_request_head", seconds(self.timeout_request_head.unwrap_or_default())),
+            ("timeout_request_body", seconds(self.timeout_request_body.unwrap_or_default())),
+            ("timeout_write", seconds(self.timeout_write.unwrap_or_default())),
+            ("root_path", text(Some(&self.root_path))),
+            ("headers", SettingValue::Pairs(self.headers.clone())),
+            ("server_header", SettingValue::Bool(self.server_header)),
+            ("date_header", SettingValue::Bool(self.date_header)),
+            ("proxy_headers", SettingValue::Bool(self.proxy_headers)),
+            ("forwarded_allow_ips", text(self.forwarded_allow_ips.as_ref())),
+            ("log_config", path(self.log_config.as_deref())),
+            ("log_level", choice(self.log_level)),
+            ("access_log", SettingValue::Bool(self.access_log)),
+            ("use_colors", self.use_colors.map_or(SettingValue::None, SettingValue::Bool)),
+        ]
+    }
+}
+
+/// What the parser is fed for one named option; nothing for `None`.
+fn given(name: String, value: OptionValue) -> Result<Option<Given>, ConfigError> {
+    let Some(option) = command::options().find(|option| option.get_id().as_str() == name) else {
+        let similar = bind::similar(&name.replace('_', "-")).map(str::to_owned);
+        return Err(ConfigError::UnknownOption { option: name, similar });
+    };
+    let values = match value {
+        OptionValue::None => return Ok(None),
+        OptionValue::Flag(flag) if command::is_switch(option) => vec![flag.to_string()],
+        OptionValue::Flag(flag) => {
+            let requirement = "it is not a switch".to_owned();
+            return Err(ConfigError::InvalidValue { option: name, value: flag.to_string(), requirement });
+        }
+        OptionValue::Text(text) => vec![text],
+        OptionValue::List(items) if matches!(option.get_action(), ArgAction::Append) => items,
+        OptionValue::List(items) => vec![items.join(",")],
+    };
+    Ok(Some(Given { option, values, origin: name }))
+}
+
+fn text(value: Option<&String>) -> SettingValue {
+    value.map_or(SettingValue::None, |text| SettingValue::Text(text.clone()))
+}
+
+fn path(value: Option<&Path>) -> SettingValue {
+    value.map_or(SettingValue::None, |path| SettingValue::Text(path.to_string_lossy().into_owned()))
+}
+
+/// The parsers accept nothing that an `i64` cannot hold.
+fn int(value: Option<impl TryInto<i64>>) -> SettingValue {
+    value.and_then(|number| number.try_into().ok()).map_or(SettingValue::None, SettingValue::Int)
+}
+
+fn choice(value: Option<impl ValueEnum>) -> SettingValue {
+    let name = value.and_then(|value| value.to_possible_value());
+    name.map_or(SettingValue::None, |name| SettingValue::Text(name.get_name().to_owned()))
+}
+
+fn seconds(value: Duration) -> SettingValue {
+    SettingValue::Float(value.as_secs_f64())
+}
+
+fn whole_seconds(value: Duration) -> SettingValue {
+    match i64::try_from(value.as_secs()) {
+        Ok(whole) if value.subsec_nanos() == 0 => SettingValue::Int(whole),
+        _ => seconds(value),
+    }
+}

@@ -1,0 +1,192 @@
+//! The types of option values, and how text becomes one.
+//!
+//! A parser's error is the requirement the text did not meet, written to follow "invalid value 'x' for
+//! --port: ". clap puts that in front on the command line, `error.rs` everywhere else.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// How long something may take; `None`, given as 0, is for ever.
+pub type Deadline = Option<Duration>;
+/// The most bytes that something may have; `None`, given as 0, is any.
+pub type ByteLimit = Option<usize>;
+/// The most of something; `None`, given as 0, is any.
+pub type CountLimit = Option<usize>;
+
+/// Longest time an option may name, in seconds: 136 years, far from where adding to a clock overflows.
+const LONGEST_SECONDS: f64 = u32::MAX as f64;
+/// Shortest time but 0, in seconds: the resolution of the timers.
+const SHORTEST_SECONDS: f64 = 0.001;
+
+/// The event loop that runs the application (uvicorn 0.54 `Config.get_loop_factory`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventLoop {
+    /// uvloop if it is installed, else asyncio.
+    Auto,
+    /// The standard library's loop.
+    Asyncio,
+    /// uvloop's.
+    Uvloop,
+    /// Whatever `asyncio.run` makes without a factory.
+    None,
+    /// What the callable at this `module:attribute` returns.
+    Factory(String),
+}
+
+impl FromStr for EventLoop {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "asyncio" => Ok(Self::Asyncio),
+            "uvloop" => Ok(Self::Uvloop),
+            "none" => Ok(Self::None),
+            factory if factory.contains(':') => Ok(Self::Factory(factory.to_owned())),
+            _ => Err("must be auto, asyncio, uvloop, none or module:factory"),
+        }
+    }
+}
+
+impl fmt::Display for EventLoop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::Asyncio => "asyncio",
+            Self::Uvloop => "uvloop",
+            Self::None => "none",
+            Self::Factory(factory) => factory,
+        })
+    }
+}
+
+/// What the application is called with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "doc comments are shown by --help, where backticks are noise")]
+pub enum Interface {
+    /// asgi3 or asgi2, found out by looking at the application
+    Auto,
+    /// app(scope, receive, send)
+    Asgi3,
+    /// app(scope)(receive, send)
+    Asgi2,
+    /// app(environ, start_response), without WebSockets
+    Wsgi,
+}
+
+/// What to do about the ASGI lifespan protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lifespan {
+    /// Run it; an application that raises is served without it
+    Auto,
+    /// Run it; an application that raises ends the server with exit code 3
+    On,
+    /// Leave it out
+    Off,
+}
+
+/// Level of the loggers `uvicorn.error`, `uvicorn.access` and `uvicorn.asgi`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Only what ends the server
+    Critical,
+    /// Failures of the application and of the server
+    Error,
+    /// What will need attention
+    Warning,
+    /// Start, stop, and a line for each response
+    Info,
+    /// What single connections do
+    Debug,
+    /// Every ASGI event as well
+    Trace,
+}
+
+/// Accepts what click takes for a truth value (uvicorn 0.54 reads its environment with `click.BOOL`).
+pub(crate) fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
+        "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
+        _ => Err("must be true or false (or 1, t, yes, y, on; 0, f, no, n, off)"),
+    }
+}
+
+/// Makes a parser of whole numbers in `range`, all of which `Number` can hold.
+pub(crate) fn whole_number<Number: TryFrom<i64>>(
+    range: RangeInclusive<i64>,
+) -> impl Fn(&str) -> Result<Number, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse::<i64>().ok().filter(|number| range.contains(number));
+        number.and_then(|number| Number::try_from(number).ok()).ok_or_else(|| match *range.end() {
+            i64::MAX => format!("must be a whole number, {} or more", range.start()),
+            end => format!("must be a whole number from {} to {end}", range.start()),
+        })
+    }
+}
+
+/// Accepts a whole number above 0. uvicorn's limits refuse every request with 0, which nobody means.
+pub(crate) fn positive<Number: TryFrom<i64>>(text: &str) -> Result<Number, String> {
+    whole_number(1..=i64::MAX)(text)
+        .map_err(|requirement| format!("{requirement}; leave the option out for no limit"))
+}
+
+/// Accepts a whole number, of which 0 means none: the type of bicorn's own limits.
+pub(crate) fn limit(text: &str) -> Result<Option<usize>, String> {
+    let number: usize =
+        whole_number(0..=i64::MAX)(text).map_err(|requirement| format!("{requirement}; 0 is no limit"))?;
+    Ok(Some(number).filter(|number| *number > 0))
+}
+
+/// Accepts seconds with or without a fraction. uvicorn's command line refuses the fraction where its
+/// `Config` takes it, and programs that embed it use that.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: Option<f64> = text.parse().ok();
+    // Less than the shortest but more than 0 would round to 0, which means something else.
+    number
+        .filter(|number| *number == 0.0 || (SHORTEST_SECONDS..=LONGEST_SECONDS).contains(number))
+        .and_then(|number| Duration::try_from_secs_f64(number).ok())
+        .ok_or_else(|| format!("must be a number of seconds: 0, or {SHORTEST_SECONDS} to {LONGEST_SECONDS}"))
+}
+
+/// Accepts seconds, of which 0 means no deadline.
+pub(crate) fn deadline(text: &str) -> Result<Deadline, String> {
+    let duration = seconds(text).map_err(|requirement| format!("{requirement}; 0 is no deadline"))?;
+    Ok(Some(duration).filter(|duration| !duration.is_zero()))
+}
+
+/// Accepts any path but the empty one.
+pub(crate) fn non_empty_path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() { Err("must not be empty") } else { Ok(PathBuf::from(text)) }
+}
+
+/// Accepts a path at which there is something (uvicorn 0.54: `click.Path(exists=True)`).
+pub(crate) fn existing_path(text: &str) -> Result<PathBuf, &'static str> {
+    let path = non_empty_path(text)?;
+    if path.exists() { Ok(path) } else { Err("no such file") }
+}
+
+/// Splits a header at its first colon, as uvicorn 0.54 `main` does, and refuses what would not be one on the
+/// wire: RFC 9110 §5.1 (a name is a token) and §5.5 (no control character in a value; one byte a character).
+pub(crate) fn parse_header(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("must be name:value")?;
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err("must be name:value, and a name only has letters, digits and !#$%&'*+-.^_`|~");
+    }
+    if value.chars().any(|character| character.is_control() && character != '\t') {
+        return Err("must be name:value, and a value has no line break or other control character");
+    }
+    if value.chars().any(|character| character > '\u{ff}') {
+        return Err("must be name:value, and a value only has characters of latin-1");
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// RFC 9110 §5.6.2, `tchar`.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -1,0 +1,176 @@
+//! Requests in, responses out, one exchange at a time.
+
+use std::sync::Arc;
+
+use bicorn_http::http1::{Event, connection::Progress};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponseBody, ResponseHead};
+
+use super::{Connection, Phase};
+use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
+use crate::io_thread::Thread;
+
+impl Connection {
+    /// Feed the engine with bytes that follow everything it has seen; keep what it cannot take yet.
+    pub(super) fn parse<A: Application>(&mut self, mut input: &[u8], thread: &Thread<A>) {
+        while self.phase == Phase::Open && self.waiting.is_none() {
+            match self.engine.read(&mut input) {
+                Ok(None) => break,
+                Ok(Some(Event::Head { head, has_content })) => self.begin(head, has_content, thread),
+                Ok(Some(Event::Chunk(chunk))) => {
+                    if let Some(control) = &self.control {
+                        control.push_chunk(chunk);
+                    }
+                }
+                Ok(Some(Event::End)) => {
+                    if let Some(control) = &self.control {
+                        control.finish_body();
+                    }
+                    self.end_exchange();
+                }
+                Err(error) => self.refuse(error, thread),
+            }
+        }
+        if self.phase == Phase::Open {
+            self.unread.extend_from_slice(input);
+        }
+    }
+
+    /// Go on with bytes that had to wait, and with an exchange that found no place.
+    pub(super) fn take_turn<A: Application>(&mut self, thread: &Thread<A>) {
+        if let Some(exchange) = self.waiting.take() {
+            self.offer(exchange, thread);
+        }
+        if !self.unread.is_empty() && self.waiting.is_none() && self.engine.is_reading_head() {
+            let unread = std::mem::take(&mut self.unread);
+            self.parse(&unread, thread);
+        }
+    }
+
+    fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {
+        if head.asks_for_upgrade() {
+            thread.application().notice(Notice::UnsupportedUpgrade);
+        }
+        if thread.is_draining() {
+            self.engine.stop_keep_alive();
+        }
+        let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
+        let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
+        if !has_content {
+            control.finish_body();
+        }
+        if self.is_peer_finished {
+            control.peer_finished();
+        }
+        self.control = Some(control);
+        self.uncredited = 0;
+        self.offer(exchange, thread);
+    }
+
+    /// Hand an exchange over, or keep it until the hand-off has a place.
+    fn offer<A: Application>(&mut self, exchange: Exchange, thread: &Thread<A>) {
+        if !thread.has_place(self.key) {
+            self.waiting = Some(exchange);
+            return;
+        }
+        let corrected = thread.settings().proxies.as_ref().and_then(|proxies| {
+            let client = self.info.client.as_ref();
+            let correction = proxies.correct(client.map(|client| client.host.as_str()), exchange.head.fields());
+            (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
+        });
+        match corrected {
+            None => thread.application().handle(exchange, &self.info),
+            Some(correction) => {
+                let info = ConnectionInfo {
+                    id: thread.next_connection_id(),
+                    client: correction.client.map_or_else(
+                        || self.info.client.clone(),
+                        |(host, port)| Some(PeerAddress { host, port }),
+                    ),
+                    server: self.info.server.clone(),
+                    scheme: correction.scheme.unwrap_or(self.info.scheme),
+                };
+                thread.application().handle(exchange, &Arc::new(info));
+            }
+        }
+    }
+
+    /// Do what the application asked of one of this connection's exchanges.
+    pub(crate) fn command<A: Application>(&mut self, exchange: ExchangeId, action: Action, thread: &Thread<A>) {
+        if exchange.serial < self.first_serial || self.phase != Phase::Open {
+            return;
+        }
+        if self.control.as_ref().is_none_or(|control| control.id() != exchange) {
+            // Its response is complete. All that can still be asked is not to use the connection again,
+            // without harm to an exchange that came after it.
+            if matches!(action, Action::Close) {
+                self.engine.stop_keep_alive();
+                if self.control.is_none() && self.engine.is_idle() && self.unread.is_empty() {
+                    self.phase = Phase::Closing;
+                }
+            }
+            return;
+        }
+        match action {
+            Action::Continue => self.engine.write_continue(&mut self.output),
+            // `drive` reads again by itself: there is room now.
+            Action::Resume => {}
+            Action::Respond { head, body, last } => self.respond(head.as_ref(), body, last, thread),
+            Action::Close => {
+                self.must_linger = self.engine.is_reading_content();
+                self.phase = Phase::Closing;
+                self.give_up_exchange();
+            }
+        }
+    }
+
+    fn respond<A: Application>(
+        &mut self,
+        head: Option<&ResponseHead>,
+        body: ResponseBody,
+        last: bool,
+        thread: &Thread<A>,
+    ) {
+        self.uncredited += body.len();
+        let progress =
+            thread.with_default_fields(|defaults| self.engine.respond(head, body, last, defaults, &mut self.output));
+        match progress {
+            Progress::Open => {}
+            Progress::Complete => {
+                self.control = None;
+                self.uncredited = 0;
+                self.end_exchange();
+            }
+            Progress::Broken => {
+                self.must_linger = self.engine.is_reading_content();
+                self.phase = Phase::Closing;
+                self.give_up_exchange();
+            }
+        }
+    }
+
+    /// Once request and response are both complete: the next exchange, or the end.
+    fn end_exchange(&mut self) {
+        if self.engine.start_next() {
+            self.has_served = true;
+            return;
+        }
+        let must_close =
+            self.engine.is_over() || (self.engine.is_answered() && !self.engine.may_drain());
+        if must_close {
+            self.must_linger = !self.engine.is_over() || !self.unread.is_empty();
+            self.phase = Phase::Closing;
+        }
+    }
+
+    /// Answer what the peer did wrong, if an answer can still be given, and close.
+    pub(super) fn refuse<A: Application>(&mut self, error: PeerError, thread: &Thread<A>) {
+        if error != PeerError::Timeout {
+            thread.application().notice(Notice::InvalidRequest(error));
+        }
+        thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
+        self.give_up_exchange();
+        self.unread = Vec::new();
+        self.must_linger = true;
+        self.phase = Phase::Closing;
+    }
+}

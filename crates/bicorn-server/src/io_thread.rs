@@ -1,0 +1,359 @@
+//! An I/O thread: a tokio runtime of its own, its connections, its mailbox, its deadlines.
+//!
+//! ```text
+//!   accept task ──▶ connection task ─┐
+//!                                    ├──▶ Connection::drive
+//!   mailbox task ────────────────────┤      (one at a time: all on this thread)
+//!   sweeper task ────────────────────┘
+//! ```
+//! The mailbox task is not woken for each command. It runs when the thread has nothing else to do, just
+//! before it would sleep (tokio's `on_thread_park`), and only a sleeping thread costs a system call to wake.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bicorn_http::{Command, Mailbox};
+use slab::Slab;
+
+use crate::application::{Application, ConnectionInfo, Notice};
+use crate::connection::Connection;
+use crate::deadline::{Clock, NEVER};
+use crate::default_fields::DefaultFields;
+use crate::listener::{Listener, is_exhaustion};
+use crate::settings::Settings;
+use crate::transport::Transport;
+
+/// Bytes that one read may bring. One buffer serves all connections of the thread.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Wait after accepting failed for want of descriptors (arbitrary: ten tries a second cost nothing and
+/// recover well within a second).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the server tells its I/O threads; read when a thread is woken.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    pub(crate) stop_listening: AtomicBool,
+    pub(crate) drain: AtomicBool,
+    pub(crate) close: AtomicBool,
+}
+
+/// What all I/O threads of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) control: Control,
+    pub(crate) connections: AtomicUsize,
+    /// Listeners not closed yet, over all threads.
+    pub(crate) listeners: AtomicUsize,
+}
+
+/// Connection ids are unique in the process, so that several servers can share an application.
+static NEXT_CONNECTION_ID: AtomicU64 = AtomicU64::new(1);
+
+/// One I/O thread, as everything that runs on it sees it.
+pub(crate) struct Thread<A> {
+    application: A,
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    clock: Clock,
+    connections: RefCell<Slab<Rc<RefCell<Connection>>>>,
+    scratch: RefCell<Box<[u8]>>,
+    default_fields: RefCell<DefaultFields>,
+    serial: Cell<u64>,
+    /// Connections whose exchange waits for a place in the hand-off.
+    blocked: RefCell<Vec<usize>>,
+    is_draining: Cell<bool>,
+    /// The tasks that accept, to be told when to stop.
+    acceptors: RefCell<Vec<Waker>>,
+    /// The task that empties the mailbox.
+    mailbox_waker: RefCell<Option<Waker>>,
+}
+
+impl<A: Application> Thread<A> {
+    pub(crate) fn new(application: A, shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Rc<Self> {
+        let default_fields = DefaultFields::new(shared.settings.date_header, &shared.settings.default_fields);
+        Rc::new(Self {
+            application,
+            shared,
+            mailbox,
+            clock: Clock::new(),
+            connections: RefCell::default(),
+            scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+            default_fields: RefCell::new(default_fields),
+            serial: Cell::new(0),
+            blocked: RefCell::default(),
+            is_draining: Cell::new(false),
+            acceptors: RefCell::default(),
+            mailbox_waker: RefCell::new(None),
+        })
+    }
+
+    pub(crate) fn application(&self) -> &A {
+        &self.application
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.set(self.serial.get() + 1);
+        self.serial.get()
+    }
+
+    pub(crate) fn next_connection_id(&self) -> u64 {
+        NEXT_CONNECTION_ID.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn with_scratch<R>(&self, work: impl FnOnce(&mut [u8]) -> R) -> R {
+        work(&mut self.scratch.borrow_mut())
+    }
+
+    pub(crate) fn with_default_fields<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
+        work(self.default_fields.borrow_mut().at(self.clock.now()))
+    }
+
+    /// Whether the hand-off has a place; if not, the connection is driven again once it may have.
+    pub(crate) fn has_place(&self, key: usize) -> bool {
+        let waker = self.mailbox_waker.borrow();
+        let waker = waker.as_ref().unwrap_or(Waker::noop());
+        if self.application.poll_ready(waker).is_ready() {
+            return true;
+        }
+        self.blocked.borrow_mut().push(key);
+        false
+    }
+
+    /// Serve a connection on this thread.
+    fn adopt(self: &Rc<Self>, transport: Transport) {
+        let info = ConnectionInfo {
+            id: self.next_connection_id(),
+            client: transport.client(),
+            server: transport.server(),
+            scheme: "http",
+        };
+        let key = {
+            let mut connections = self.connections.borrow_mut();
+            let slot = connections.vacant_entry();
+            let key = slot.key();
+            let limits = self.settings().limits;
+            slot.insert(Rc::new(RefCell::new(Connection::new(
+                key,
+                transport,
+                info,
+                limits,
+                self.serial.get() + 1,
+            ))));
+            key
+        };
+        self.shared.connections.fetch_add(1, Ordering::AcqRel);
+        let thread = Rc::clone(self);
+        tokio::task::spawn_local(poll_fn(move |context| thread.poll_connection(key, context)));
+    }
+
+    fn connection(&self, key: usize) -> Option<Rc<RefCell<Connection>>> {
+        self.connections.borrow().get(key).cloned()
+    }
+
+    fn poll_connection(&self, key: usize, context: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = self.connection(key) else { return Poll::Ready(()) };
+        self.guard(key, || {
+            let mut connection = connection.borrow_mut();
+            connection.wake_up(context.waker());
+            connection.drive(context, self)
+        })
+    }
+
+    /// Work on a connection; a panic in it ends it and nothing else.
+    fn guard(&self, key: usize, work: impl FnOnce() -> Poll<()>) -> Poll<()> {
+        let state = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            self.application.notice(Notice::Defect(text));
+            Poll::Ready(())
+        });
+        if state.is_ready() {
+            self.remove(key);
+        }
+        state
+    }
+
+    /// Work on a connection from outside its task.
+    fn drive_from_outside(&self, key: usize, prepare: impl FnOnce(&mut Connection) -> bool) {
+        let Some(connection) = self.connection(key) else { return };
+        let Some(waker) = connection.borrow().waker() else { return };
+        let mut context = Context::from_waker(&waker);
+        let state = self.guard(key, || {
+            let mut connection = connection.borrow_mut();
+            if prepare(&mut connection) { connection.drive(&mut context, self) } else { Poll::Ready(()) }
+        });
+        if state.is_ready() {
+            // The task finds its slot empty and ends.
+            waker.wake();
+        }
+    }
+
+    fn remove(&self, key: usize) {
+        let removed = self.connections.borrow_mut().try_remove(key);
+        if removed.is_some() && self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.application.notice(Notice::Changed);
+        }
+    }
+
+    /// Carry out the commands in the mailbox, and whatever waits for a place in the hand-off.
+    fn empty_mailbox(&self, commands: &mut Vec<Command>) {
+        self.mailbox.take(commands);
+        let mut commands = commands.drain(..).peekable();
+        while let Some(Command { exchange, action }) = commands.next() {
+            self.drive_from_outside(exchange.connection, |connection| {
+                connection.command(exchange, action, self);
+                // Several commands for one connection in a row need one write.
+                while let Some(next) = commands.next_if(|next| next.exchange.connection == exchange.connection) {
+                    connection.command(next.exchange, next.action, self);
+                }
+                true
+            });
+        }
+        drop(commands);
+        for key in std::mem::take(&mut *self.blocked.borrow_mut()) {
+            self.drive_from_outside(key, |_| true);
+        }
+    }
+
+    fn keys(&self) -> Vec<usize> {
+        self.connections.borrow().iter().map(|(key, _)| key).collect()
+    }
+
+    /// End connections whose deadline has passed, and find the next deadline.
+    fn sweep(&self) {
+        let now = self.clock.now();
+        for key in self.keys() {
+            let is_due = self.connection(key).is_some_and(|connection| connection.borrow().deadline() <= now);
+            if is_due {
+                self.drive_from_outside(key, |connection| connection.expire(self));
+            }
+        }
+        let connections = self.connections.borrow();
+        let earliest = connections.iter().map(|(_, connection)| connection.borrow().deadline()).min();
+        self.clock.plan(now, earliest.unwrap_or(NEVER));
+    }
+
+    fn close_all(&self) {
+        for key in self.keys() {
+            self.remove(key);
+        }
+    }
+}
+
+/// Run an I/O thread until it is told to close.
+pub(crate) async fn run<A: Application>(thread: Rc<Thread<A>>, listeners: Vec<Listener>) {
+    for listener in listeners {
+        tokio::task::spawn_local(accept(Rc::clone(&thread), listener));
+    }
+    tokio::task::spawn_local(sweep(Rc::clone(&thread)));
+    let mut commands = Vec::new();
+    let work = poll_fn(|context| {
+        thread.mailbox.set_waker(context.waker());
+        thread.mailbox_waker.borrow_mut().get_or_insert_with(|| context.waker().clone());
+        let control = &thread.shared.control;
+        if control.close.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        if control.stop_listening.load(Ordering::Acquire) {
+            thread.acceptors.borrow_mut().drain(..).for_each(Waker::wake);
+        }
+        if control.drain.load(Ordering::Acquire) && !thread.is_draining.replace(true) {
+            tokio::task::spawn_local(drain(Rc::clone(&thread)));
+        }
+        thread.empty_mailbox(&mut commands);
+        Poll::Pending
+    });
+    // The budget that keeps tokio's tasks fair is for tasks that wait on one socket, not for one that
+    // serves them all.
+    tokio::task::coop::unconstrained(work).await;
+    thread.close_all();
+}
+
+/// Close idle connections, after a last look at what has already arrived for them.
+async fn drain<A: Application>(thread: Rc<Thread<A>>) {
+    // Yielding lets the runtime collect the sockets' readiness first.
+    tokio::task::yield_now().await;
+    for key in thread.keys() {
+        thread.drive_from_outside(key, |_| true);
+    }
+}
+
+async fn sweep<A: Application>(thread: Rc<Thread<A>>) {
+    let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
+    let mut at = None;
+    poll_fn(|context| {
+        loop {
+            let next = thread.clock.next_sweep(context.waker());
+            let Some(instant) = next else {
+                at = None;
+                return Poll::<()>::Pending;
+            };
+            if at != next {
+                at = next;
+                sleep.as_mut().reset(instant.into());
+            }
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            at = None;
+            thread.sweep();
+        }
+    })
+    .await;
+}
+
+async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
+    poll_fn(|context| {
+        thread.acceptors.borrow_mut().push(context.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
+    loop {
+        let accepted = poll_fn(|context| {
+            let accepted = listener.poll_accept(context);
+            // Stopping takes effect once the kernel's queue is empty, so that no completed connection is lost.
+            if accepted.is_pending() && thread.shared.control.stop_listening.load(Ordering::Acquire) {
+                return Poll::Ready(None);
+            }
+            accepted.map(Some)
+        })
+        .await;
+        match accepted {
+            None => break,
+            Some(Ok(transport)) => thread.adopt(transport),
+            Some(Err(error)) if is_exhaustion(&error) => {
+                thread.application.notice(Notice::AcceptFailed(error.to_string()));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            Some(Err(_)) => {}
+        }
+    }
+    drop(listener);
+    if thread.shared.listeners.fetch_sub(1, Ordering::AcqRel) == 1 {
+        thread.application.notice(Notice::Changed);
+    }
+}

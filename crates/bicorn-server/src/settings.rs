@@ -1,0 +1,48 @@
+//! What a server is told, as validated values.
+
+use std::time::Duration;
+
+use bicorn_http::http1::Limits;
+
+use crate::forwarded::TrustedProxies;
+
+/// The settings of one server.
+#[derive(Debug)]
+pub struct Settings {
+    /// Threads that own sockets; at least 1.
+    pub io_threads: usize,
+    /// Bounds of a request head.
+    pub limits: Limits,
+    /// How long a connection may take.
+    pub deadlines: Deadlines,
+    /// Whether responses carry `date`.
+    pub date_header: bool,
+    /// `name: value CRLF` lines that every response carries behind `date`.
+    pub default_fields: Vec<u8>,
+    /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
+    pub proxies: Option<TrustedProxies>,
+}
+
+/// How long a connection may take. `None` turns a deadline off.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From accept to the first request's head, and from the first byte of any head to its end.
+    pub head: Option<Duration>,
+    /// Between two pieces of content that the application is ready to take.
+    pub content: Option<Duration>,
+    /// Between two writes that the peer takes.
+    pub write: Option<Duration>,
+    /// From a response to the first byte of the next request.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            head: Some(Duration::from_secs(10)),
+            content: Some(Duration::from_secs(30)),
+            write: Some(Duration::from_secs(30)),
+            keep_alive: Some(Duration::from_secs(5)),
+        }
+    }
+}

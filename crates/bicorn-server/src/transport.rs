@@ -1,0 +1,92 @@
+//! The byte stream under a connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::application::{PeerAddress, ServerAddress};
+
+/// A connected byte stream; from here on nobody asks which kind.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Transport {
+    /// The peer's address; `None` for a Unix socket, or a peer that is gone already.
+    pub(crate) fn client(&self) -> Option<PeerAddress> {
+        match self {
+            Self::Tcp(stream) => {
+                let address = stream.peer_addr().ok()?;
+                Some(PeerAddress { host: address.ip().to_string(), port: u64::from(address.port()) })
+            }
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The address the connection was accepted on.
+    pub(crate) fn server(&self) -> ServerAddress {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().map_or_else(
+                |_| ServerAddress::Tcp { host: String::new(), port: 0 },
+                |address| ServerAddress::Tcp { host: address.ip().to_string(), port: address.port() },
+            ),
+            Self::Unix(stream) => ServerAddress::Unix(
+                stream
+                    .local_addr()
+                    .ok()
+                    .and_then(|address| address.as_pathname().map(|path| path.display().to_string()))
+                    .unwrap_or_default(),
+            ),
+        }
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    /// Send FIN. Never waits for these kinds of stream.
+    pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    /// Make the coming close a reset, so that the kernel does not go on for a peer that takes nothing.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // Nothing to do about an error: the close that follows is merely less abrupt.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
