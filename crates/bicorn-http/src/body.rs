@@ -30,7 +30,11 @@ pub enum ResponseBody {
 impl ResponseBody {
     /// Content of one piece that is copied; empty content for an empty piece.
     pub fn copied(piece: &[u8]) -> Self {
-        if piece.is_empty() { Self::Empty } else { Self::Copied { bytes: piece.to_vec(), breaks: Vec::new() } }
+        if piece.is_empty() {
+            Self::Empty
+        } else {
+            Self::Copied { bytes: piece.to_vec(), breaks: Vec::new() }
+        }
     }
 
     /// Length in bytes.

@@ -66,7 +66,7 @@ impl Exchange {
         });
         let body =
             RequestBody { shared: Arc::clone(&shared), owes_continue: head.expects_continue(), ended: false };
-        let response = ResponseSender { shared: Arc::clone(&shared) };
+        let response = ResponseSender { shared: Arc::clone(&shared), is_settled: AtomicBool::new(false) };
         (Self { head, body, response }, ExchangeControl { shared })
     }
 }
@@ -148,65 +148,60 @@ impl RequestBody {
     /// Content that arrived before the peer left is given out first, but a body that was cut off is never
     /// reported complete.
     pub fn try_receive(&mut self) -> Option<Received> {
-        self.receive(|_| {})
-    }
-
-    /// Like [`RequestBody::try_receive`]; when there is nothing yet, `waker` is woken once there may be.
-    pub fn poll_receive(&mut self, waker: &Waker) -> Poll<Received> {
-        match self.receive(|inbound| inbound.waker = Some(waker.clone())) {
-            Some(received) => Poll::Ready(received),
-            None => Poll::Pending,
-        }
-    }
-
-    fn receive(&mut self, register: impl FnOnce(&mut Inbound)) -> Option<Received> {
         if std::mem::take(&mut self.owes_continue) {
             self.shared.command(Action::Continue);
         }
         let mut inbound = self.shared.lock();
-        if self.ended {
-            return if inbound.is_finished {
-                Some(Received::Disconnected)
-            } else {
-                register(&mut inbound);
-                None
-            };
-        }
-        if inbound.chunks.is_empty() && !inbound.is_complete {
-            if inbound.is_finished {
-                return Some(Received::Disconnected);
-            }
-            register(&mut inbound);
-            return None;
+        if self.ended || (inbound.chunks.is_empty() && !inbound.is_complete) {
+            return inbound.is_finished.then_some(Received::Disconnected);
         }
         inbound.buffered = 0;
         self.ended = inbound.is_complete;
-        let received =
-            Received::Body { chunks: std::mem::take(&mut inbound.chunks), more: !inbound.is_complete };
+        let chunks = std::mem::take(&mut inbound.chunks);
         let was_paused = std::mem::take(&mut inbound.is_paused);
         drop(inbound);
         if was_paused {
             self.shared.command(Action::Resume);
         }
-        Some(received)
+        Some(Received::Body { chunks, more: !self.ended })
+    }
+
+    /// Whether [`RequestBody::try_receive`] has something to give; when not, `waker` is woken once it may.
+    pub fn poll_ready(&self, waker: &Waker) -> Poll<()> {
+        let mut inbound = self.shared.lock();
+        let has_content = !self.ended && (!inbound.chunks.is_empty() || inbound.is_complete);
+        if has_content || inbound.is_finished {
+            return Poll::Ready(());
+        }
+        inbound.waker = Some(waker.clone());
+        Poll::Pending
     }
 }
 
 /// Where an application's response goes. Every call only queues: see [`ResponseSender::notify`].
+///
+/// Dropping it before the response is complete closes the connection: no peer waits for an answer that
+/// nobody can give any more.
 #[derive(Debug)]
 pub struct ResponseSender {
     shared: Arc<Shared>,
+    /// The response is complete, or was given up.
+    is_settled: AtomicBool,
 }
 
 impl ResponseSender {
     /// Send a part of the response.
     pub fn send(&self, head: Option<ResponseHead>, body: ResponseBody, last: bool) {
         self.shared.unsent.fetch_add(body.len(), Ordering::Relaxed);
+        if last {
+            self.is_settled.store(true, Ordering::Relaxed);
+        }
         self.shared.command(Action::Respond { head, body, last });
     }
 
     /// Give up on the response, or on the connection once the response is complete.
     pub fn close(&self) {
+        self.is_settled.store(true, Ordering::Relaxed);
         self.shared.command(Action::Close);
     }
 
@@ -243,6 +238,15 @@ impl ResponseSender {
         self.shared.lock().waker = Some(waker.clone());
         // The socket may have drained between the two looks.
         if self.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for ResponseSender {
+    fn drop(&mut self) {
+        if !self.is_settled.load(Ordering::Relaxed) && !self.is_gone() {
+            self.close();
+            self.notify();
+        }
     }
 }
 

@@ -53,7 +53,6 @@ impl Span {
         self.start as usize
     }
 
-
     fn of(self, block: &[u8]) -> &[u8] {
         block.get(self.start as usize..self.end as usize).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
 //! Where a server takes its exchanges: Python is one implementation, tests bring others.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -62,7 +63,9 @@ pub enum ServerAddress {
 pub struct ConnectionInfo {
     /// Unique in the process, so that an application can remember what it made of this.
     pub id: u64,
-    /// The peer; `None` for a Unix socket.
+    /// The peer's own IP address, whatever a proxy says; `None` for a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// The client as the application sees it; `None` for a Unix socket.
     pub client: Option<PeerAddress>,
     /// Where the connection arrived.
     pub server: ServerAddress,

@@ -33,9 +33,9 @@ struct ProxyList {
 /// What a trusted proxy corrects about a request; `None` leaves it as the connection has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Correction {
-    /// The client's host, which need not be an address, and its port: 0 if the proxy does not say, and any
-    /// number that it does say (uvicorn does not check it), cut to 64 bits.
-    pub client: Option<(String, i64)>,
+    /// The client's host, which need not be an address, and its port: 0 if the proxy does not say. It may say
+    /// any number, which nobody checks; below 0 or beyond 64 bits the nearest one within stands for it.
+    pub client: Option<(String, u64)>,
     /// `http`, `https`, `ws` or `wss`, as the proxy spells it.
     pub scheme: Option<&'static str>,
 }
@@ -85,13 +85,13 @@ impl TrustedProxies {
     }
 
     /// The client in the lines of `X-Forwarded-For`, which are one list in the order they came.
-    fn client(&self, lines: &[&[u8]]) -> Option<(String, i64)> {
-        let leftmost = lines.first()?.split(is_comma).next().map(split_port)?;
+    fn client(&self, lines: &[&[u8]]) -> Option<(String, u64)> {
+        let leftmost = lines.first()?.split(|byte| *byte == b',').next().map(split_port)?;
         let (host, port) = match &self.0 {
             Trust::Everybody => leftmost,
             // Each proxy adds to the right, so the first that is not trusted, seen from there, is the client.
             Trust::Listed(list) => {
-                let items = lines.iter().rev().flat_map(|line| line.rsplit(is_comma));
+                let items = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
                 items.map(split_port).find(|(host, _)| !list.has_host(host)).unwrap_or(leftmost)
             }
         };
@@ -153,10 +153,9 @@ fn parse_address(text: &[u8]) -> Option<(IpAddr, Option<&[u8]>)> {
         None => (text, None),
     };
     let address: IpAddr = std::str::from_utf8(address).ok()?.parse().ok()?;
-    match scope {
-        Some(scope) if address.is_ipv4() || scope.is_empty() || scope.contains(&b'%') => None,
-        _ => Some((address, scope)),
-    }
+    let is_scope = |scope: &[u8]| !scope.is_empty() && !scope.iter().any(|byte| b"%/".contains(byte));
+    let is_address = scope.is_none_or(|scope| address.is_ipv6() && is_scope(scope));
+    is_address.then_some((address, scope))
 }
 
 /// Python's `ipaddress.ip_network`, which is strict: an address with host bits is none.
@@ -197,7 +196,7 @@ fn scheme(value: &[u8]) -> Option<&'static str> {
 
 /// Takes `host`, `ipv4:port`, `[ipv6]` and `[ipv6]:port` apart. What has another form is a host as it stands,
 /// so that no guess can make it a trusted one.
-fn split_port(item: &[u8]) -> (&[u8], i64) {
+fn split_port(item: &[u8]) -> (&[u8], u64) {
     let item = strip(item);
     if let Some(rest) = item.strip_prefix(b"[") {
         let Some(end) = rest.iter().position(|byte| *byte == b']') else { return (item, 0) };
@@ -218,16 +217,11 @@ fn split_port(item: &[u8]) -> (&[u8], i64) {
 }
 
 /// Python's `int` of latin-1 text: spaces around it, a sign, `_` between digits, at most 4,300 digits.
-/// A number beyond 64 bits is cut to the nearest one within.
-fn parse_port(text: &[u8]) -> Option<i64> {
+fn parse_port(text: &[u8]) -> Option<u64> {
     const MOST_DIGITS: usize = 4300;
     let text = trim(text, |byte| matches!(byte, b'\t'..=b'\r' | b' ' | 0x85 | 0xa0));
-    let (is_negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let mut number: i64 = 0;
+    let digits = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
+    let mut number: u64 = 0;
     let mut count = 0;
     for group in digits.split(|byte| *byte == b'_') {
         // Nothing before, behind or between two of them.
@@ -235,15 +229,12 @@ fn parse_port(text: &[u8]) -> Option<i64> {
             return None;
         }
         count += group.len();
-        number = group.iter().fold(number, |number, digit| {
-            number.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
-        });
+        number = group
+            .iter()
+            .fold(number, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     }
-    (count <= MOST_DIGITS).then_some(if is_negative { -number } else { number })
-}
-
-fn is_comma(byte: &u8) -> bool {
-    *byte == b','
+    let port = if text.starts_with(b"-") { 0 } else { number };
+    (count <= MOST_DIGITS).then_some(port)
 }
 
 /// Python's `str.isspace`: Unicode's white space, and four separators.
@@ -272,4 +263,137 @@ fn trim(mut text: &[u8], is_space: impl Fn(u8) -> bool) -> &[u8] {
 
 fn encode_latin_1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    /// What a peer at 127.0.0.1 corrects with these lines of `X-Forwarded-For`.
+    fn client(trusted: &str, lines: &[&[u8]]) -> Option<(String, u64)> {
+        let fields = lines.iter().map(|line| (&b"X-Forwarded-For"[..], *line));
+        TrustedProxies::parse(trusted).correct(LOCAL, fields).client
+    }
+
+    fn scheme_of(lines: &[&str]) -> Option<&'static str> {
+        let fields = lines.iter().map(|line| (&b"x-forwarded-proto"[..], line.as_bytes()));
+        TrustedProxies::parse("*").correct(None, fields).scheme
+    }
+
+    #[test]
+    fn the_client_is_the_first_untrusted_host_from_the_right() {
+        // As answered by uvicorn 0.54 `ProxyHeadersMiddleware`: list, header, client.
+        for (trusted, line, expected) in [
+            ("127.0.0.1", "6.6.6.6, 1.2.3.4,127.0.0.1", Some(("1.2.3.4", 0))),
+            ("127.0.0.1,10.0.0.0/8", "6.6.6.6,1.2.3.4 , 10.9.9.9", Some(("1.2.3.4", 0))),
+            ("127.0.0.1,10.0.0.0/8", "10.0.0.1, 127.0.0.1, 10.0.0.2", Some(("10.0.0.1", 0))),
+            ("127.0.0.1,unix:", "1.2.3.4, unix:", Some(("1.2.3.4", 0))),
+            ("127.0.0.1,fe80::1%a", "1.2.3.4, FE80::1%b, fe80:0::1%a", Some(("FE80::1%b", 0))),
+            ("127.0.0.1,fe80::/10", "1.2.3.4, fe80::1%b", Some(("1.2.3.4", 0))),
+            ("127.0.0.1,fe80::/10", "1.2.3.4, fe80::1%b/", Some(("fe80::1%b/", 0))),
+            ("127.0.0.1", "::ffff:127.0.0.1", Some(("::ffff:127.0.0.1", 0))),
+            ("*", "6.6.6.6, 1.2.3.4", Some(("6.6.6.6", 0))),
+            ("*", ", 1.2.3.4", None),
+            ("*,127.0.0.1", "1.2.3.4, *", Some(("1.2.3.4", 0))),
+            ("127.0.0.1", "", None),
+            ("127.0.0.1", "1.2.3.4,", None),
+            ("127.0.0.1,", "1.2.3.4,", None),
+            ("127.0.0.1", "1.2.3.4, unknown", Some(("unknown", 0))),
+            ("127.0.0.1,::1", "1.2.3.4:5, [0::1]:6, 127.0.0.1:7", Some(("1.2.3.4", 5))),
+        ] {
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(client(trusted, &[line.as_bytes()]), expected, "{trusted} {line}");
+        }
+    }
+
+    #[test]
+    fn ports_are_taken_off_hosts() {
+        for (line, host, port) in [
+            ("1.2.3.4:x", "1.2.3.4:x", 0),
+            ("1.2.3.4:", "1.2.3.4:", 0),
+            ("1.2.3.4: +8_0", "1.2.3.4", 80),
+            ("1.2.3.4:8__0", "1.2.3.4:8__0", 0),
+            ("1.2.3.4:-5", "1.2.3.4", 0),
+            ("1.2.3.4:70000", "1.2.3.4", 70_000),
+            ("1.2.3.4:99999999999999999999999", "1.2.3.4", u64::MAX),
+            ("2001:db8::1", "2001:db8::1", 0),
+            ("[2001:db8::1]:443", "2001:db8::1", 443),
+            ("[2001:db8::1]:x", "2001:db8::1", 0),
+            ("[2001:db8::1]443", "[2001:db8::1]443", 0),
+            ("[2001:db8::1", "[2001:db8::1", 0),
+        ] {
+            assert_eq!(client("127.0.0.1", &[line.as_bytes()]), Some((host.to_owned(), port)), "{line}");
+        }
+        let long = format!("1.2.3.4:{}", "1".repeat(4301));
+        assert_eq!(client("127.0.0.1", &[long.as_bytes()]), Some((long, 0)));
+        assert_eq!(client("127.0.0.1", &[b"[]:80"]), None);
+    }
+
+    #[test]
+    fn several_lines_are_one_list_in_latin_1() {
+        let lines: [&[u8]; 3] = [b"6.6.6.6", b"\xa0caf\xe9\x1f, 127.0.0.1", b"127.0.0.1"];
+        assert_eq!(client("127.0.0.1", &lines), Some(("caf\u{e9}".to_owned(), 0)));
+        assert_eq!(client("127.0.0.1,caf\u{e9}", &lines), Some(("6.6.6.6".to_owned(), 0)));
+        assert_eq!(client("127.0.0.1", &[b"1.2.3.4", b""]), None);
+    }
+
+    #[test]
+    fn networks_are_strict_and_may_have_masks() {
+        for (network, matches) in [
+            ("10.0.0.0/8", true),
+            ("10.0.0.0/08", true),
+            ("10.0.0.0/255.0.0.0", true),
+            ("10.0.0.0/0.255.255.255", true),
+            ("0.0.0.0/0", true),
+            ("0.0.0.0/0.0.0.0", true),
+            ("10.1.2.3/32", true),
+            ("10.0.0.1/8", false),
+            ("10.0.0.0/33", false),
+            ("10.0.0.0/255.0.255.0", false),
+            ("10.0.0.0/+8", false),
+            ("10.0.0.0/8/8", false),
+            ("::/0", false),
+        ] {
+            let expected = if matches { "a" } else { "10.1.2.3" };
+            let found = client(&format!("127.0.0.1,{network}"), &[b"a, 10.1.2.3"]);
+            assert_eq!(found, Some((expected.to_owned(), 0)), "{network}");
+        }
+        // What is no network is a literal.
+        assert_eq!(client("127.0.0.1,10.0.0.1/8", &[b"a, 10.0.0.1/8"]), Some(("a".to_owned(), 0)));
+    }
+
+    #[test]
+    fn the_scheme_is_the_last_line_if_that_is_exactly_one() {
+        assert_eq!(scheme_of(&["https"]), Some("https"));
+        assert_eq!(scheme_of(&["https", " wss\t"]), Some("wss"));
+        assert_eq!(scheme_of(&["https", "gopher"]), None);
+        assert_eq!(scheme_of(&["https,http"]), None);
+        assert_eq!(scheme_of(&["HTTPS"]), None);
+        assert_eq!(["http", "https", "ws", "wss"].map(websocket_scheme), ["ws", "wss", "ws", "wss"]);
+    }
+
+    #[test]
+    fn an_untrusted_peer_corrects_nothing() {
+        let fields = || {
+            let fields: [(&[u8], &[u8]); 2] =
+                [(b"X-FORWARDED-FOR", b"1.2.3.4"), (b"X-Forwarded-Proto", b"https")];
+            fields.into_iter()
+        };
+        let untrusted: Option<IpAddr> = "10.0.0.1".parse().ok();
+        let mapped: Option<IpAddr> = "::ffff:127.0.0.1".parse().ok();
+        let some = Correction { client: Some(("1.2.3.4".to_owned(), 0)), scheme: Some("https") };
+        let proxies = TrustedProxies::parse("127.0.0.1, ::1");
+        for (peer, expected) in [(untrusted, None), (mapped, None), (None, None), (LOCAL, Some(&some))] {
+            let expected = expected.cloned().unwrap_or_default();
+            assert_eq!(proxies.correct(peer, fields()), expected, "{peer:?}");
+        }
+        assert_eq!(TrustedProxies::parse("*").correct(None, fields()), some);
+        assert_eq!(TrustedProxies::parse(" *").correct(LOCAL, fields()), Correction::default());
+        assert_eq!(TrustedProxies::from_list(&["*".to_owned()]).correct(None, fields()), some);
+        let spaced = TrustedProxies::from_list(&[" 127.0.0.1".to_owned()]);
+        assert_eq!(spaced.correct(LOCAL, fields()), Correction::default());
+        assert_eq!(proxies.correct(LOCAL, std::iter::empty()), Correction::default());
+    }
 }

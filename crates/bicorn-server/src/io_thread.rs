@@ -21,7 +21,7 @@ use std::time::Duration;
 use bicorn_http::{Command, Mailbox};
 use slab::Slab;
 
-use crate::application::{Application, ConnectionInfo, Notice};
+use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
 use crate::connection::Connection;
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
@@ -145,9 +145,14 @@ impl<A: Application> Thread<A> {
 
     /// Serve a connection on this thread.
     fn adopt(self: &Rc<Self>, transport: Transport) {
+        let peer = transport.peer();
         let info = ConnectionInfo {
             id: self.next_connection_id(),
-            client: transport.client(),
+            peer: peer.map(|address| address.ip()),
+            client: peer.map(|address| PeerAddress {
+                host: address.ip().to_string(),
+                port: u64::from(address.port()),
+            }),
             server: transport.server(),
             scheme: "http",
         };
@@ -227,7 +232,9 @@ impl<A: Application> Thread<A> {
             self.drive_from_outside(exchange.connection, |connection| {
                 connection.command(exchange, action, self);
                 // Several commands for one connection in a row need one write.
-                while let Some(next) = commands.next_if(|next| next.exchange.connection == exchange.connection) {
+                while let Some(next) =
+                    commands.next_if(|next| next.exchange.connection == exchange.connection)
+                {
                     connection.command(next.exchange, next.action, self);
                 }
                 true

@@ -32,7 +32,11 @@ impl Server {
     ///
     /// # Errors
     /// A socket cannot be duplicated or registered, or a thread cannot be started.
-    pub fn start<A: Application>(application: &A, settings: Settings, sockets: Vec<OwnedFd>) -> io::Result<Self> {
+    pub fn start<A: Application>(
+        application: &A,
+        settings: Settings,
+        sockets: Vec<OwnedFd>,
+    ) -> io::Result<Self> {
         let io_threads = settings.io_threads.max(1);
         let shared = Arc::new(Shared {
             listeners: AtomicUsize::new(sockets.len() * io_threads),
@@ -49,7 +53,12 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn<A: Application>(&mut self, index: usize, application: A, sockets: Vec<OwnedFd>) -> io::Result<()> {
+    fn spawn<A: Application>(
+        &mut self,
+        index: usize,
+        application: A,
+        sockets: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let mailbox = Arc::new(Mailbox::default());
         let (shared, inbox) = (Arc::clone(&self.shared), Arc::clone(&mailbox));
         let (started, has_started) = mpsc::sync_channel(1);

@@ -1,13 +1,14 @@
 //! The byte stream under a connection.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::application::{PeerAddress, ServerAddress};
+use crate::application::ServerAddress;
 
 /// A connected byte stream; from here on nobody asks which kind.
 #[derive(Debug)]
@@ -18,12 +19,9 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// The peer's address; `None` for a Unix socket, or a peer that is gone already.
-    pub(crate) fn client(&self) -> Option<PeerAddress> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(stream) => {
-                let address = stream.peer_addr().ok()?;
-                Some(PeerAddress { host: address.ip().to_string(), port: u64::from(address.port()) })
-            }
+            Self::Tcp(stream) => stream.peer_addr().ok(),
             Self::Unix(_) => None,
         }
     }

@@ -126,13 +126,7 @@ impl Decoder {
             (State::DataLineFeed, b'\n') => State::Size { size: 0, digits: 0 },
             (State::EndLineFeed, b'\n') => State::Ended,
             (State::TrailerStart, b'\r') => State::EndLineFeed,
-            (
-                State::TrailerStart
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLineFeed,
-                _,
-            ) => {
+            (State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLineFeed, _) => {
                 return self.trailer(byte);
             }
             _ => return Err(PeerError::Chunk),
@@ -228,10 +222,28 @@ mod tests {
     #[test]
     fn what_smuggles_is_refused() {
         let bad: [&[u8]; 22] = [
-            b"\r\n", b"g\r\n", b" 5\r\n", b"5 \r\n", b"+5\r\n", b"-1\r\n", b"0x5\r\n", b"1_0\r\n", b"5\n",
-            b"5\rhello", b"5;\r\n", b"5;\n", b"5;a\rX\r\n", b"5;\0ext\r\n", b"5;bad[=x\r\n", b"5;a=\r\n",
-            b"5\r\nhello0\r\n", b"5\r\nhello!!\r\n", b"5\r\nhello\n0", b"FFFFFFFFFFFFFFFF0\r\n",
-            b"0\r\n\n", b"0\r\n bad: 1\r\n\r\n",
+            b"\r\n",
+            b"g\r\n",
+            b" 5\r\n",
+            b"5 \r\n",
+            b"+5\r\n",
+            b"-1\r\n",
+            b"0x5\r\n",
+            b"1_0\r\n",
+            b"5\n",
+            b"5\rhello",
+            b"5;\r\n",
+            b"5;\n",
+            b"5;a\rX\r\n",
+            b"5;\0ext\r\n",
+            b"5;bad[=x\r\n",
+            b"5;a=\r\n",
+            b"5\r\nhello0\r\n",
+            b"5\r\nhello!!\r\n",
+            b"5\r\nhello\n0",
+            b"FFFFFFFFFFFFFFFF0\r\n",
+            b"0\r\n\n",
+            b"0\r\n bad: 1\r\n\r\n",
         ];
         for input in bad {
             for step in [1, input.len()] {
@@ -247,7 +259,8 @@ mod tests {
         assert_eq!(decode(&long, 1024), Err(PeerError::Chunk));
         let tiny = b"1;abcdefghijklmnopqrstuvwxyz\r\nx\r\n".repeat(4_000);
         assert_eq!(decode(&tiny, 4096), Err(PeerError::Chunk));
-        let fair = b"40;signature=0123456789abcdef0123456789abcdef\r\n".iter().chain(&[b'x'; 64]).chain(b"\r\n");
+        let fair =
+            b"40;signature=0123456789abcdef0123456789abcdef\r\n".iter().chain(&[b'x'; 64]).chain(b"\r\n");
         let fair = fair.copied().collect::<Vec<_>>().repeat(2_000);
         assert_eq!(decode(&fair, 4096).unwrap().0.len(), 128_000);
         let trailers = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(4_000)].concat();

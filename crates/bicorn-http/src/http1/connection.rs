@@ -124,7 +124,9 @@ impl Connection {
         };
         match &event {
             Event::End => self.reading = Reading::Done,
-            Event::Chunk(content) if self.writing == Writing::Complete => self.drained += content.len() as u64,
+            Event::Chunk(content) if self.writing == Writing::Complete => {
+                self.drained += content.len() as u64
+            }
             _ => {}
         }
         Ok(Some(event))

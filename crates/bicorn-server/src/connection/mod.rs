@@ -140,7 +140,11 @@ impl Connection {
     /// Do all that can be done now. Ready when the connection is over and can be dropped.
     ///
     /// `context` must belong to the connection's task.
-    pub(crate) fn drive<A: Application>(&mut self, context: &mut Context<'_>, thread: &Thread<A>) -> Poll<()> {
+    pub(crate) fn drive<A: Application>(
+        &mut self,
+        context: &mut Context<'_>,
+        thread: &Thread<A>,
+    ) -> Poll<()> {
         loop {
             self.take_turn(thread);
             if self.write(context).is_err() || self.finish(context).is_ready() {
@@ -222,7 +226,11 @@ impl Connection {
     }
 
     /// Read once and take what came.
-    fn read<A: Application>(&mut self, context: &mut Context<'_>, thread: &Thread<A>) -> Poll<io::Result<()>> {
+    fn read<A: Application>(
+        &mut self,
+        context: &mut Context<'_>,
+        thread: &Thread<A>,
+    ) -> Poll<io::Result<()>> {
         let room = self.room_to_read();
         thread.with_scratch(|scratch| {
             let length = scratch.len().min(room);

@@ -73,8 +73,7 @@ impl Connection {
             return;
         }
         let corrected = thread.settings().proxies.as_ref().and_then(|proxies| {
-            let client = self.info.client.as_ref();
-            let correction = proxies.correct(client.map(|client| client.host.as_str()), exchange.head.fields());
+            let correction = proxies.correct(self.info.peer, exchange.head.fields());
             (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
         });
         match corrected {
@@ -82,6 +81,7 @@ impl Connection {
             Some(correction) => {
                 let info = ConnectionInfo {
                     id: thread.next_connection_id(),
+                    peer: self.info.peer,
                     client: correction.client.map_or_else(
                         || self.info.client.clone(),
                         |(host, port)| Some(PeerAddress { host, port }),
@@ -95,7 +95,12 @@ impl Connection {
     }
 
     /// Do what the application asked of one of this connection's exchanges.
-    pub(crate) fn command<A: Application>(&mut self, exchange: ExchangeId, action: Action, thread: &Thread<A>) {
+    pub(crate) fn command<A: Application>(
+        &mut self,
+        exchange: ExchangeId,
+        action: Action,
+        thread: &Thread<A>,
+    ) {
         if exchange.serial < self.first_serial || self.phase != Phase::Open {
             return;
         }
@@ -131,8 +136,9 @@ impl Connection {
         thread: &Thread<A>,
     ) {
         self.uncredited += body.len();
-        let progress =
-            thread.with_default_fields(|defaults| self.engine.respond(head, body, last, defaults, &mut self.output));
+        let progress = thread.with_default_fields(|defaults| {
+            self.engine.respond(head, body, last, defaults, &mut self.output)
+        });
         match progress {
             Progress::Open => {}
             Progress::Complete => {
@@ -154,8 +160,7 @@ impl Connection {
             self.has_served = true;
             return;
         }
-        let must_close =
-            self.engine.is_over() || (self.engine.is_answered() && !self.engine.may_drain());
+        let must_close = self.engine.is_over() || (self.engine.is_answered() && !self.engine.may_drain());
         if must_close {
             self.must_linger = !self.engine.is_over() || !self.unread.is_empty();
             self.phase = Phase::Closing;

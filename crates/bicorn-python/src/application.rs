@@ -1,0 +1,29 @@
+//! Python, as `bicorn-server` sees it: a queue.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bicorn_http::Exchange;
+use bicorn_server::{Application, ConnectionInfo, Notice};
+
+use crate::handoff::{Arrival, HandOff};
+
+/// Hands everything to the loop thread.
+#[derive(Clone)]
+pub(crate) struct PythonApplication {
+    pub(crate) handoff: Arc<HandOff>,
+}
+
+impl Application for PythonApplication {
+    fn poll_ready(&self, waker: &Waker) -> Poll<()> {
+        self.handoff.poll_ready(waker)
+    }
+
+    fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
+        self.handoff.push(Arrival { exchange, connection: Arc::clone(connection) });
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.handoff.notice(notice);
+    }
+}

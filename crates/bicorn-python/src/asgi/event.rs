@@ -1,0 +1,114 @@
+//! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body").
+
+use std::sync::Arc;
+
+use bicorn_http::body::BORROW_BYTES;
+use bicorn_http::{FieldError, ResponseBody, ResponseHead};
+use bytes::Bytes;
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
+
+use crate::handoff::{BorrowedContent, HandOff};
+
+/// `message[key]`, with a `KeyError` when it is absent.
+pub(crate) fn required<'py>(
+    message: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Ok(dict) = message.cast_exact::<PyDict>() {
+        return dict.get_item(key)?.ok_or_else(|| PyKeyError::new_err(key.clone().unbind()));
+    }
+    message.get_item(key)
+}
+
+/// `message.get(key)`, where a dict is spared the method call.
+fn optional<'py>(
+    message: &Bound<'py, PyAny>,
+    key: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Ok(dict) = message.cast_exact::<PyDict>() {
+        return dict.get_item(key);
+    }
+    let value = message.call_method1("get", (key,))?;
+    Ok((!value.is_none()).then_some(value))
+}
+
+/// The head in an `http.response.start` message.
+pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+    let py = message.py();
+    let status = required(message, intern!(py, "status"))?;
+    // http.HTTPStatus is an int, too. An interim status cannot end an exchange (RFC 9110 §15.2).
+    let number = status.extract::<u16>().ok().filter(|number| (200..=599).contains(number));
+    let number = number.ok_or_else(|| {
+        PyRuntimeError::new_err(format!("Invalid HTTP status code: {status}. Use 200 to 599."))
+    })?;
+    let mut head = ResponseHead::new(number);
+    if let Some(headers) = optional(message, intern!(py, "headers"))? {
+        for field in headers.try_iter()? {
+            let field = field?;
+            let (name, value) = pair(&field)?;
+            push(&mut head, &name, &value)?;
+        }
+    }
+    Ok(head)
+}
+
+fn pair<'py>(field: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    if let Ok(tuple) = field.cast_exact::<PyTuple>()
+        && tuple.len() == 2
+    {
+        return Ok((tuple.get_item(0)?, tuple.get_item(1)?));
+    }
+    let mut items = field.try_iter()?;
+    match (items.next().transpose()?, items.next().transpose()?, items.next()) {
+        (Some(name), Some(value), None) => Ok((name, value)),
+        _ => Err(PyValueError::new_err("a header must be a pair of name and value")),
+    }
+}
+
+fn push(head: &mut ResponseHead, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let pushed = match (name.cast::<PyBytes>(), value.cast::<PyBytes>()) {
+        (Ok(name), Ok(value)) => head.push(name.as_bytes(), value.as_bytes()),
+        _ => head.push(&bytes_like(name)?, &bytes_like(value)?),
+    };
+    pushed.map_err(|error: FieldError| PyRuntimeError::new_err(error.to_string()))
+}
+
+/// The bytes of a `bytes`, `bytearray` or `memoryview`; uvicorn takes them all.
+fn bytes_like(object: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    let py = object.py();
+    if object.is_instance_of::<PyString>() || !object.hasattr(intern!(py, "__len__"))? {
+        let name = object.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'")));
+    }
+    let view = py.get_type::<pyo3::types::PyMemoryView>().call1((object,))?;
+    let bytes = view.call_method0(intern!(py, "tobytes"))?;
+    Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+/// Content and whether more follows, of an `http.response.body` message.
+pub(crate) fn response_body(
+    message: &Bound<'_, PyAny>,
+    handoff: &Arc<HandOff>,
+) -> PyResult<(ResponseBody, bool)> {
+    let py = message.py();
+    let body = match optional(message, intern!(py, "body"))? {
+        None => ResponseBody::Empty,
+        Some(body) => match body.cast_exact::<PyBytes>() {
+            Ok(bytes) if bytes.as_bytes().len() >= BORROW_BYTES => {
+                let content = BorrowedContent::new(PyBackedBytes::from(bytes.clone()), Arc::clone(handoff));
+                ResponseBody::Shared(Bytes::from_owner(content))
+            }
+            Ok(bytes) => ResponseBody::copied(bytes.as_bytes()),
+            Err(_) => ResponseBody::copied(&bytes_like(&body)?),
+        },
+    };
+    let more = optional(message, intern!(py, "more_body"))?.map_or(Ok(false), |more| more.is_truthy())?;
+    Ok((body, more))
+}

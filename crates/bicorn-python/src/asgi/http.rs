@@ -1,0 +1,422 @@
+//! One HTTP exchange, as the application sees it: `receive` and `send` (ASGI HTTP 2.3).
+//!
+//! ```text
+//!   AwaitingStart ──start──▶ HeadHeld ──body, or end of the tick──▶ Streaming ──last body──▶ Complete
+//!         │                     │                                       │
+//!         └─── failed: 500 ─────┴── failed: 500          failed: the connection closes
+//! ```
+//! The head waits for the first body of the same loop tick, so that a short response leaves in one write and
+//! an application that fails right behind its start still gets a 500. The texts of all errors are uvicorn's.
+
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use bicorn_http::{Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponseSender};
+use bicorn_server::ConnectionInfo;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyString};
+
+use super::event;
+use crate::awaitable::{Purpose, Waiting};
+use crate::handoff::{Arrival, ExchangeWaker, lock};
+use crate::logging::AccessFacts;
+use crate::loop_thread::LoopThread;
+
+/// How far the response has come. Orders that ASGI forbids are missing transitions.
+#[derive(Debug)]
+enum ResponseState {
+    AwaitingStart,
+    HeadHeld(ResponseHead),
+    Streaming,
+    Complete,
+}
+
+/// How much content the response may have.
+#[derive(Debug, Clone, Copy)]
+enum Content {
+    /// Any amount: the engine frames it.
+    Free,
+    /// Exactly so many bytes more.
+    Length(u64),
+    /// None: 204 and 304.
+    Forbidden,
+    /// Whatever comes is dropped: HEAD.
+    Dropped,
+}
+
+const LONGER: &str = "Response content longer than Content-Length";
+const SHORTER: &str = "Response content shorter than Content-Length";
+
+/// One request and its response.
+#[pyclass(frozen, module = "bicorn._bicorn")]
+pub(crate) struct HttpExchange {
+    loop_thread: Arc<LoopThread>,
+    head: RequestHead,
+    connection: Arc<ConnectionInfo>,
+    sender: ResponseSender,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: ResponseState,
+    content: Content,
+    body: RequestBody,
+    /// What the access log shows; taken when it is logged.
+    facts: Option<AccessFacts>,
+    /// Futures of `receive` and `send` calls that wait.
+    waiters: Vec<Py<PyAny>>,
+    waker: Option<Arc<ExchangeWaker>>,
+    /// The slot among the running exchanges, once there is one.
+    key: Option<usize>,
+    is_app_done: bool,
+}
+
+/// What has to follow a part of a response, outside the lock.
+#[derive(Default)]
+struct After {
+    /// The status to log: the head has been sent.
+    logged: Option<(u16, Option<AccessFacts>)>,
+    is_complete: bool,
+    waiters: Vec<Py<PyAny>>,
+    error: Option<&'static str>,
+}
+
+impl HttpExchange {
+    pub(crate) fn new(loop_thread: Arc<LoopThread>, arrival: Arrival, facts: Option<AccessFacts>) -> Self {
+        let Arrival { exchange, connection } = arrival;
+        let inner = Inner {
+            state: ResponseState::AwaitingStart,
+            content: Content::Free,
+            body: exchange.body,
+            facts,
+            waiters: Vec::new(),
+            waker: None,
+            key: None,
+            is_app_done: false,
+        };
+        Self {
+            loop_thread,
+            head: exchange.head,
+            connection,
+            sender: exchange.response,
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Whether the application's coroutine has ended.
+    pub(crate) fn is_app_done(&self) -> bool {
+        lock(&self.inner).is_app_done
+    }
+
+    /// Give the exchange a slot among the running ones.
+    pub(crate) fn register(slf: &Bound<'_, Self>) -> usize {
+        let exchange = slf.get();
+        let mut inner = lock(&exchange.inner);
+        *inner.key.get_or_insert_with(|| exchange.loop_thread.insert(slf.clone().unbind()))
+    }
+
+    /// Something changed that a waiting application may want to know.
+    pub(crate) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let waiters = {
+            let mut inner = lock(&slf.get().inner);
+            if let Some(waker) = &inner.waker {
+                waker.rearm();
+            }
+            std::mem::take(&mut inner.waiters)
+        };
+        wake_all(slf.py(), &waiters)
+    }
+
+    /// The result of a `receive` or `send` that waits, if there is one now.
+    pub(crate) fn try_finish(slf: &Bound<'_, Self>, purpose: Purpose) -> PyResult<Option<Py<PyAny>>> {
+        let py = slf.py();
+        match purpose {
+            Purpose::Receive => Ok(slf.get().next_event(py)?.map(|event| event.into_any().unbind())),
+            Purpose::Send => Ok(slf.get().sender.is_ready().then(|| py.None())),
+        }
+    }
+
+    /// A future that is done when [`HttpExchange::try_finish`] is worth another call.
+    pub(crate) fn wait<'py>(slf: &Bound<'py, Self>, purpose: Purpose) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let exchange = slf.get();
+        let future = exchange.loop_thread.create_future(py)?;
+        let key = Self::register(slf);
+        let is_ready = {
+            let mut inner = lock(&exchange.inner);
+            inner.waiters.push(future.clone().unbind());
+            let handoff = exchange.loop_thread.handoff();
+            let waker = inner.waker.get_or_insert_with(|| ExchangeWaker::new(Arc::clone(handoff), key));
+            let waker = Waker::from(Arc::clone(waker));
+            match purpose {
+                Purpose::Receive => inner.body.poll_ready(&waker).is_ready(),
+                Purpose::Send => exchange.sender.poll_ready(&waker).is_ready(),
+            }
+        };
+        if is_ready {
+            Self::resume(slf)?;
+        }
+        // `100 Continue`, or the news that there is room to read, must not wait for the end of the tick.
+        exchange.loop_thread.touch(py, &exchange.sender)?;
+        Ok(future)
+    }
+
+    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let received = {
+            let mut inner = lock(&self.inner);
+            if matches!(inner.state, ResponseState::Complete) || self.sender.is_gone() {
+                Some(Received::Disconnected)
+            } else {
+                inner.body.try_receive()
+            }
+        };
+        let Some(received) = received else { return Ok(None) };
+        let event = PyDict::new(py);
+        match received {
+            Received::Disconnected => {
+                event.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
+            }
+            Received::Body { chunks, more } => {
+                event.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+                let length = chunks.iter().map(bytes::Bytes::len).sum();
+                let body = PyBytes::new_with(py, length, |mut rest| {
+                    for chunk in &chunks {
+                        let (part, tail) = rest.split_at_mut(chunk.len());
+                        part.copy_from_slice(chunk);
+                        rest = tail;
+                    }
+                    Ok(())
+                })?;
+                event.set_item(intern!(py, "body"), body)?;
+                event.set_item(intern!(py, "more_body"), more)?;
+                self.loop_thread.touch(py, &self.sender)?;
+            }
+        }
+        Ok(Some(event))
+    }
+
+    fn hold_head(slf: &Bound<'_, Self>, head: ResponseHead) -> PyResult<()> {
+        let exchange = slf.get();
+        let content = match (exchange.head.method(), head.status()) {
+            (b"HEAD", _) => Content::Dropped,
+            (_, 204 | 304) => Content::Forbidden,
+            _ if head.has_transfer_encoding() => Content::Free,
+            _ => head.content_length().map_or(Content::Free, Content::Length),
+        };
+        {
+            let mut inner = lock(&exchange.inner);
+            inner.content = content;
+            inner.state = ResponseState::HeadHeld(head);
+        }
+        exchange.loop_thread.hold(slf)
+    }
+
+    /// Send the head alone, if it still waits for content.
+    pub(crate) fn flush_head(&self, py: Python<'_>) -> PyResult<()> {
+        let after = {
+            let mut inner = lock(&self.inner);
+            if !matches!(inner.state, ResponseState::HeadHeld(_)) {
+                return Ok(());
+            }
+            self.transmit(&mut inner, ResponseBody::Empty, false)
+        };
+        self.follow(py, after)
+    }
+
+    fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<()> {
+        let after = self.account(&mut lock(&self.inner), body, last);
+        let error = after.error;
+        self.follow(py, after)?;
+        error.map_or(Ok(()), |text| Err(PyRuntimeError::new_err(text)))
+    }
+
+    /// Check content against what the head announced, and send what may be sent.
+    fn account(&self, inner: &mut Inner, body: ResponseBody, last: bool) -> After {
+        let fail = |error| After { error: Some(error), ..After::default() };
+        match &mut inner.content {
+            Content::Free => self.transmit(inner, body, last),
+            Content::Dropped => self.transmit(inner, ResponseBody::Empty, last),
+            Content::Forbidden if body.is_empty() => self.transmit(inner, body, last),
+            Content::Forbidden => fail(LONGER),
+            Content::Length(remaining) => {
+                let Some(rest) = remaining.checked_sub(body.len() as u64) else { return fail(LONGER) };
+                *remaining = rest;
+                if last && rest > 0 {
+                    // With the head still here, nothing has left and a 500 can take its place.
+                    if matches!(inner.state, ResponseState::HeadHeld(_)) {
+                        return fail(SHORTER);
+                    }
+                    return After { error: Some(SHORTER), ..self.transmit(inner, body, false) };
+                }
+                self.transmit(inner, body, last)
+            }
+        }
+    }
+
+    fn transmit(&self, inner: &mut Inner, body: ResponseBody, last: bool) -> After {
+        let next = if last { ResponseState::Complete } else { ResponseState::Streaming };
+        let head = match std::mem::replace(&mut inner.state, next) {
+            ResponseState::HeadHeld(head) => Some(head),
+            _ => None,
+        };
+        let logged = head.as_ref().map(|head| (head.status(), inner.facts.take()));
+        self.sender.send(head, body, last);
+        let waiters = if last { std::mem::take(&mut inner.waiters) } else { Vec::new() };
+        After { logged, is_complete: last, waiters, error: None }
+    }
+
+    fn follow(&self, py: Python<'_>, after: After) -> PyResult<()> {
+        if let Some((status, facts)) = after.logged {
+            self.loop_thread.logs().access(py, &self.head, &self.connection, facts, status)?;
+        }
+        wake_all(py, &after.waiters)?;
+        if after.is_complete {
+            self.loop_thread.count_response(py)?;
+        }
+        self.loop_thread.touch(py, &self.sender)
+    }
+
+    /// Answer in the application's place, unless its answer has begun.
+    pub(crate) fn answer(&self, py: Python<'_>, status: u16, text: &[u8]) -> PyResult<()> {
+        let mut head = ResponseHead::new(status);
+        let length = text.len().to_string();
+        for (name, value) in [
+            (&b"content-type"[..], &b"text/plain; charset=utf-8"[..]),
+            (b"content-length", length.as_bytes()),
+            (b"connection", b"close"),
+        ] {
+            head.push(name, value).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        }
+        let is_head = self.head.method() == b"HEAD";
+        let body = if is_head { ResponseBody::Empty } else { ResponseBody::copied(text) };
+        let after = {
+            let mut inner = lock(&self.inner);
+            inner.state = ResponseState::HeadHeld(head);
+            self.transmit(&mut inner, body, true)
+        };
+        self.follow(py, after)
+    }
+
+    /// The application has ended without a complete response: give what can still be given.
+    fn end_badly(&self, py: Python<'_>) -> PyResult<()> {
+        let has_begun = matches!(lock(&self.inner).state, ResponseState::Streaming | ResponseState::Complete);
+        if has_begun {
+            self.sender.close();
+            self.loop_thread.touch(py, &self.sender)
+        } else {
+            self.answer(py, 500, b"Internal Server Error")
+        }
+    }
+
+    /// The application's coroutine has ended, whichever way.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        let (key, waiters) = {
+            let mut inner = lock(&self.inner);
+            inner.is_app_done = true;
+            (inner.key.take(), std::mem::take(&mut inner.waiters))
+        };
+        self.loop_thread.remove(py, key)?;
+        wake_all(py, &waiters)
+    }
+
+    fn finish_returned(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        let logs = self.loop_thread.logs();
+        if !result.is_none() {
+            let text = intern!(py, "ASGI callable should return None, but returned '%s'.");
+            logs.error(py, (text, result))?;
+            return self.end_badly(py);
+        }
+        let (is_started, is_complete) = match lock(&self.inner).state {
+            ResponseState::AwaitingStart => (false, false),
+            ResponseState::HeadHeld(_) | ResponseState::Streaming => (true, false),
+            ResponseState::Complete => (true, true),
+        };
+        if is_complete {
+            return Ok(());
+        }
+        if self.sender.is_peer_finished() {
+            // It was told so, and owes nothing.
+            self.sender.close();
+            return self.loop_thread.touch(py, &self.sender);
+        }
+        let text = if is_started {
+            intern!(py, "ASGI callable returned without completing response.")
+        } else {
+            intern!(py, "ASGI callable returned without starting response.")
+        };
+        logs.error(py, (text,))?;
+        self.end_badly(py)
+    }
+}
+
+/// Finish the futures that are still waited for.
+fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
+    for future in futures {
+        let future = future.bind(py);
+        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        }
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl HttpExchange {
+    /// ASGI's `receive`.
+    fn receive<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Waiting>> {
+        Bound::new(slf.py(), Waiting::new(slf.clone().unbind(), Purpose::Receive))
+    }
+
+    /// ASGI's `send`.
+    #[pyo3(signature = (message, /))]
+    fn send<'py>(slf: &Bound<'py, Self>, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let exchange = slf.get();
+        if exchange.sender.is_gone() {
+            return Ok(exchange.loop_thread.ready(py));
+        }
+        let kind = event::required(message, intern!(py, "type"))?;
+        let is = |name: &str| kind.cast::<PyString>().is_ok_and(|kind| kind == name);
+        let stage = match lock(&exchange.inner).state {
+            ResponseState::AwaitingStart => "http.response.start",
+            ResponseState::HeadHeld(_) | ResponseState::Streaming => "http.response.body",
+            ResponseState::Complete => "",
+        };
+        if stage.is_empty() {
+            let text = format!("Unexpected ASGI message '{kind}' sent, after response already completed.");
+            return Err(PyRuntimeError::new_err(text));
+        }
+        if !is(stage) {
+            return Err(PyRuntimeError::new_err(format!(
+                "Expected ASGI message '{stage}', but got '{kind}'."
+            )));
+        }
+        if stage == "http.response.start" {
+            Self::hold_head(slf, event::response_start(message)?)?;
+            return Ok(exchange.loop_thread.ready(py));
+        }
+        let (body, more) = event::response_body(message, exchange.loop_thread.handoff())?;
+        exchange.add_content(py, body, !more)?;
+        if !more || exchange.sender.is_ready() {
+            return Ok(exchange.loop_thread.ready(py));
+        }
+        Ok(Bound::new(py, Waiting::new(slf.clone().unbind(), Purpose::Send))?.into_any())
+    }
+
+    /// The application's coroutine returned.
+    fn returned(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        let finished = self.finish_returned(py, result);
+        self.end(py)?;
+        finished
+    }
+
+    /// The application's coroutine raised.
+    fn failed(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.loop_thread.logs().exception(py, exception)?;
+        let finished = self.end_badly(py);
+        self.end(py)?;
+        finished
+    }
+}

@@ -1,0 +1,5 @@
+//! ASGI (HTTP 2.3): a request becomes a scope, a response comes as events.
+
+pub(crate) mod event;
+pub(crate) mod http;
+pub(crate) mod scope;

@@ -1,0 +1,248 @@
+//! I/O threads → loop thread.
+//!
+//! Exchanges come in from `application.rs` on any I/O thread and go out in `loop_thread.rs`. The first push
+//! while the loop sleeps writes to an eventfd that the loop watches; under load nobody makes a system call.
+//! Nothing here attaches to Python: a slow application must never stop the sockets.
+//!
+//! ```text
+//!   Parked ──push: write the eventfd──▶ Notified ──drain begins──▶ Running ──queue empty──▶ Parked
+//!                                          ▲                          │ push: nothing to do
+//!                                          └──────────────────────────┘
+//! ```
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Wake, Waker};
+
+use bicorn_http::Exchange;
+use bicorn_server::{ConnectionInfo, Notice};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use pyo3::pybacked::PyBackedBytes;
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Exchanges that may wait for the loop thread. Connections beyond it keep theirs and read nothing more:
+/// at 10 µs an exchange this is 10 ms of work, at 1 ms a second.
+const QUEUE_EXCHANGES: usize = 1024;
+
+/// Notices that may wait; later ones are dropped, because a flood of bad requests must not fill memory.
+const QUEUE_NOTICES: usize = 1024;
+
+const RUNNING: u8 = 0;
+const PARKED: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+/// An exchange and the connection it came on.
+pub(crate) struct Arrival {
+    pub(crate) exchange: Exchange,
+    pub(crate) connection: Arc<ConnectionInfo>,
+}
+
+/// What waits for the loop thread.
+pub(crate) struct HandOff {
+    sender: Sender<Arrival>,
+    receiver: Receiver<Arrival>,
+    /// Exchanges whose application waits and for which something changed, by their slot on the loop thread.
+    /// Each stands here at most once, so there are never more than running exchanges.
+    woken: Mutex<Vec<usize>>,
+    notices: Mutex<Vec<Notice>>,
+    /// I/O threads that found the queue full.
+    blocked: Mutex<Vec<Waker>>,
+    /// Python objects that an I/O thread is done with.
+    released: Mutex<Vec<PyBackedBytes>>,
+    state: AtomicU8,
+    event: OwnedFd,
+}
+
+impl HandOff {
+    /// An empty hand-off that serves so many I/O threads.
+    pub(crate) fn new(io_threads: usize) -> std::io::Result<Self> {
+        // Each I/O thread may have asked `poll_ready` before another one pushed.
+        let (sender, receiver) = bounded(QUEUE_EXCHANGES + io_threads);
+        Ok(Self {
+            sender,
+            receiver,
+            woken: Mutex::default(),
+            notices: Mutex::default(),
+            blocked: Mutex::default(),
+            released: Mutex::default(),
+            state: AtomicU8::new(PARKED),
+            event: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+        })
+    }
+
+    /// The descriptor that becomes readable when there is work and the loop sleeps.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.event.as_raw_fd()
+    }
+
+    /// Whether an I/O thread may push; if not, `waker` is woken when there is room.
+    pub(crate) fn poll_ready(&self, waker: &Waker) -> Poll<()> {
+        if self.sender.len() < QUEUE_EXCHANGES {
+            return Poll::Ready(());
+        }
+        lock(&self.blocked).push(waker.clone());
+        // The loop thread may have made room between the two looks.
+        if self.sender.len() < QUEUE_EXCHANGES { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Hand an exchange over.
+    pub(crate) fn push(&self, arrival: Arrival) {
+        // There is room: `poll_ready` said so, and the queue has a spare place for each I/O thread. If that
+        // were ever wrong, dropping the exchange closes its connection.
+        if self.sender.try_send(arrival).is_ok() {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn notice(&self, notice: Notice) {
+        {
+            let mut notices = lock(&self.notices);
+            if notices.len() >= QUEUE_NOTICES && notice != Notice::Changed {
+                return;
+            }
+            notices.push(notice);
+        }
+        self.wake();
+    }
+
+    /// Give a Python object back, to be dropped where Python may be touched. Small ones wait until the loop
+    /// has something else to do.
+    pub(crate) fn release(&self, object: PyBackedBytes) {
+        lock(&self.released).push(object);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
+            // It can only fail when the counter is at its end, and then the loop is woken anyway.
+            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// The loop thread begins to work: nobody needs to wake it.
+    pub(crate) fn begin(&self) {
+        self.state.store(RUNNING, Ordering::SeqCst);
+    }
+
+    /// Take the wake-up back; the loop would see it again otherwise.
+    pub(crate) fn acknowledge(&self) {
+        let mut counter = [0; 8];
+        let _ = rustix::io::read(&self.event, &mut counter);
+    }
+
+    /// Wait, up to a second, until there is a wake-up: for loops that cannot watch a descriptor.
+    pub(crate) fn wait(&self) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let _ = poll(&mut [PollFd::new(&self.event, PollFlags::IN)], Some(&timeout));
+        self.acknowledge();
+    }
+
+    /// The loop thread goes to sleep. False when there is more to do.
+    pub(crate) fn park(&self) -> bool {
+        self.state.store(PARKED, Ordering::SeqCst);
+        if self.is_empty() {
+            return true;
+        }
+        self.begin();
+        false
+    }
+
+    fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+            && lock(&self.woken).is_empty()
+            && lock(&self.notices).is_empty()
+            && lock(&self.released).is_empty()
+    }
+
+    /// The next exchange.
+    pub(crate) fn next(&self) -> Option<Arrival> {
+        match self.receiver.try_recv() {
+            Ok(arrival) => Some(arrival),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Wake I/O threads that found the queue full.
+    pub(crate) fn unblock(&self) {
+        let blocked = std::mem::take(&mut *lock(&self.blocked));
+        blocked.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn take_woken(&self) -> Vec<usize> {
+        std::mem::take(&mut *lock(&self.woken))
+    }
+
+    pub(crate) fn take_notices(&self) -> Vec<Notice> {
+        std::mem::take(&mut *lock(&self.notices))
+    }
+
+    pub(crate) fn take_released(&self) -> Vec<PyBackedBytes> {
+        std::mem::take(&mut *lock(&self.released))
+    }
+}
+
+/// Lock what is never held across a call into Python; a panic elsewhere does not spoil it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes the application of one exchange, from any thread.
+pub(crate) struct ExchangeWaker {
+    handoff: Arc<HandOff>,
+    /// The exchange's slot on the loop thread.
+    key: usize,
+    /// `key` stands in `HandOff::woken`.
+    is_queued: AtomicBool,
+}
+
+impl ExchangeWaker {
+    pub(crate) fn new(handoff: Arc<HandOff>, key: usize) -> Arc<Self> {
+        Arc::new(Self { handoff, key, is_queued: AtomicBool::new(false) })
+    }
+
+    /// The loop thread has taken the key: the next wake counts again.
+    pub(crate) fn rearm(&self) {
+        self.is_queued.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for ExchangeWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_queued.swap(true, Ordering::SeqCst) {
+            lock(&self.handoff.woken).push(self.key);
+            self.handoff.wake();
+        }
+    }
+}
+
+/// Content borrowed from a Python `bytes` object until the socket has taken it.
+pub(crate) struct BorrowedContent {
+    bytes: Option<PyBackedBytes>,
+    handoff: Arc<HandOff>,
+}
+
+impl BorrowedContent {
+    pub(crate) fn new(bytes: PyBackedBytes, handoff: Arc<HandOff>) -> Self {
+        Self { bytes: Some(bytes), handoff }
+    }
+}
+
+impl AsRef<[u8]> for BorrowedContent {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], |bytes| bytes)
+    }
+}
+
+impl Drop for BorrowedContent {
+    fn drop(&mut self) {
+        if let Some(bytes) = self.bytes.take() {
+            self.handoff.release(bytes);
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The event loop's side of the hand-off: batches of exchanges become tasks, answers leave in batches.
+//!
+//! Everything here runs on the loop thread, attached. Locks are for the type system only: they are never
+//! contended, and never held while Python code runs.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use bicorn_http::{Mailbox, ResponseSender};
+use bicorn_server::{Notice, Server};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use slab::Slab;
+
+use crate::asgi::http::HttpExchange;
+use crate::asgi::scope::ScopeBuilder;
+use crate::awaitable::Ready;
+use crate::handoff::{Arrival, HandOff, lock};
+use crate::logging::{AccessFacts, Logs};
+
+/// A batch ends after this many exchanges or this time, whichever comes first; then timers and the
+/// application's own sockets get their turn.
+const BATCH_EXCHANGES: usize = 64;
+const BATCH_TIME: Duration = Duration::from_micros(500);
+
+/// The I/O threads hear of answers after this many exchanges, so that they can write the first answers of a
+/// batch while the application works on the others.
+const NOTIFY_EXCHANGES: usize = 8;
+
+/// The Python objects that a server works for. Dropped when it closes, which breaks reference cycles.
+pub(crate) struct Links {
+    /// The ASGI application.
+    pub(crate) app: Py<PyAny>,
+    /// `bicorn.asgi.run_asgi`: awaits the application and reports how it ended.
+    pub(crate) run_asgi: Py<PyAny>,
+    /// Called when something changed that the program around the server waits for.
+    pub(crate) on_change: Py<PyAny>,
+}
+
+/// The running loop, and what is called on it often.
+struct RunningLoop {
+    call_soon: Py<PyAny>,
+    create_future: Py<PyAny>,
+    spawn: Spawn,
+    /// Calls [`LoopThread::drain`] again.
+    drain: Py<PyAny>,
+    /// Calls [`LoopThread::flush`].
+    flush: Py<PyAny>,
+}
+
+/// How a coroutine becomes a task.
+enum Spawn {
+    /// `asyncio.Task(coroutine, loop=…, eager_start=True)`: Python 3.12 and later.
+    Eager { task: Py<PyAny>, keywords: Py<PyDict> },
+    /// `loop.create_task(coroutine)`.
+    Scheduled { create_task: Py<PyAny> },
+}
+
+/// An exchange whose application is suspended, or waits for news.
+struct Running {
+    exchange: Py<HttpExchange>,
+    task: Option<Py<PyAny>>,
+}
+
+/// Limits that are enforced where exchanges meet the application.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoopLimits {
+    /// More connections or tasks than this are answered with 503.
+    pub(crate) concurrency: Option<usize>,
+    /// After this many responses the server wants to stop.
+    pub(crate) requests: Option<u64>,
+    /// Each request runs in an empty context instead of a copy of the loop callback's.
+    pub(crate) reset_contextvars: bool,
+}
+
+/// The state of one server on its loop thread.
+pub(crate) struct LoopThread {
+    handoff: Arc<HandOff>,
+    links: Mutex<Option<Links>>,
+    limits: LoopLimits,
+    logs: Logs,
+    scopes: Mutex<ScopeBuilder>,
+    ready: Py<Ready>,
+    running_loop: OnceLock<RunningLoop>,
+    running: Mutex<Slab<Running>>,
+    /// Exchanges whose head waits for the end of the tick.
+    held: Mutex<Vec<Py<HttpExchange>>>,
+    /// I/O threads that have commands to hear of.
+    touched: Mutex<Vec<Arc<Mailbox>>>,
+    /// A batch is being worked on, or a flush is planned: what is sent now will leave with it.
+    will_flush: AtomicBool,
+    is_draining: AtomicBool,
+    tasks: AtomicUsize,
+    responses: AtomicU64,
+    server: Mutex<Option<Server>>,
+}
+
+impl LoopThread {
+    pub(crate) fn new(
+        py: Python<'_>,
+        handoff: Arc<HandOff>,
+        links: Links,
+        limits: LoopLimits,
+        logs: Logs,
+        scopes: ScopeBuilder,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            handoff,
+            links: Mutex::new(Some(links)),
+            limits,
+            logs,
+            scopes: Mutex::new(scopes),
+            ready: Py::new(py, Ready)?,
+            running_loop: OnceLock::new(),
+            running: Mutex::default(),
+            held: Mutex::default(),
+            touched: Mutex::default(),
+            will_flush: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            tasks: AtomicUsize::new(0),
+            responses: AtomicU64::new(0),
+            server: Mutex::new(None),
+        })
+    }
+
+    /// Remember the loop. `drain` and `flush` are callables for [`LoopThread::drain`] and
+    /// [`LoopThread::flush`].
+    pub(crate) fn set_loop(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        drain: Py<PyAny>,
+        flush: Py<PyAny>,
+    ) -> PyResult<()> {
+        let py = event_loop.py();
+        let spawn = if py.version_info() >= (3, 12) {
+            let keywords = PyDict::new(py);
+            keywords.set_item("loop", event_loop)?;
+            keywords.set_item("eager_start", true)?;
+            Spawn::Eager {
+                task: py.import("asyncio")?.getattr("Task")?.unbind(),
+                keywords: keywords.unbind(),
+            }
+        } else {
+            Spawn::Scheduled { create_task: event_loop.getattr("create_task")?.unbind() }
+        };
+        let running_loop = RunningLoop {
+            call_soon: event_loop.getattr("call_soon")?.unbind(),
+            create_future: event_loop.getattr("create_future")?.unbind(),
+            spawn,
+            drain,
+            flush,
+        };
+        self.running_loop
+            .set(running_loop)
+            .map_err(|_| pyo3::exceptions::PyRuntimeError::new_err("the server was started before"))
+    }
+
+    pub(crate) fn set_server(&self, server: Server) {
+        *lock(&self.server) = Some(server);
+    }
+
+    /// Work with the server, if it runs.
+    pub(crate) fn with_server<R>(&self, work: impl FnOnce(&mut Server) -> R) -> Option<R> {
+        lock(&self.server).as_mut().map(work)
+    }
+
+    /// Take everything apart: the server for the caller to close, the rest to be dropped here, attached.
+    pub(crate) fn take_apart(&self) -> Option<Server> {
+        let server = lock(&self.server).take();
+        *lock(&self.links) = None;
+        let running = std::mem::take(&mut *lock(&self.running));
+        let held = std::mem::take(&mut *lock(&self.held));
+        drop((running, held));
+        server
+    }
+
+    pub(crate) fn handoff(&self) -> &Arc<HandOff> {
+        &self.handoff
+    }
+
+    pub(crate) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// The awaitable that is ready.
+    pub(crate) fn ready<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.ready.bind(py).clone().into_any()
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn responses(&self) -> u64 {
+        self.responses.load(Ordering::Relaxed)
+    }
+
+    /// From now on the end of the last task is reported.
+    pub(crate) fn start_draining(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.event_loop()?.create_future.bind(py).call0()
+    }
+
+    fn event_loop(&self) -> PyResult<&RunningLoop> {
+        self.running_loop
+            .get()
+            .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("the server was not started"))
+    }
+
+    /// Cancel every running task; returns how many there were.
+    pub(crate) fn cancel_tasks(&self, py: Python<'_>, message: &str) -> PyResult<usize> {
+        let tasks: Vec<_> = lock(&self.running)
+            .iter()
+            .filter_map(|(_, running)| running.task.as_ref().map(|task| task.clone_ref(py)))
+            .collect();
+        for task in &tasks {
+            let keywords = PyDict::new(py);
+            keywords.set_item("msg", message)?;
+            task.bind(py).call_method("cancel", (), Some(&keywords))?;
+        }
+        Ok(tasks.len())
+    }
+
+    /// Take a batch from the hand-off. The loop calls this when it was woken, and again while there is work.
+    pub(crate) fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        self.handoff.begin();
+        self.will_flush.store(true, Ordering::Relaxed);
+        let worked = self.work(py);
+        self.handoff.unblock();
+        let flushed = self.flush(py);
+        // Whatever was raised (a KeyboardInterrupt, at most), the next batch must come.
+        if worked.as_ref().is_ok_and(|is_spent| !is_spent) && self.handoff.park() {
+            return flushed;
+        }
+        let running_loop = self.event_loop()?;
+        running_loop.call_soon.bind(py).call1((&running_loop.drain,))?;
+        worked.map(|_| ()).and(flushed)
+    }
+
+    /// Do a bounded amount of what waits; true when the bound ended it.
+    fn work(self: &Arc<Self>, py: Python<'_>) -> PyResult<bool> {
+        drop(self.handoff.take_released());
+        for notice in self.handoff.take_notices() {
+            self.hear(py, &notice)?;
+        }
+        for key in self.handoff.take_woken() {
+            let exchange = lock(&self.running).get(key).map(|running| running.exchange.clone_ref(py));
+            if let Some(exchange) = exchange {
+                HttpExchange::resume(exchange.bind(py))?;
+            }
+        }
+        let start = Instant::now();
+        let mut count = 0;
+        while let Some(arrival) = self.handoff.next() {
+            self.start(py, arrival)?;
+            count += 1;
+            if count % NOTIFY_EXCHANGES == 0 {
+                self.notify();
+                if count >= BATCH_EXCHANGES || start.elapsed() >= BATCH_TIME {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// End of a tick: send heads that still wait for content, and wake whoever has something to write.
+    pub(crate) fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let held = std::mem::take(&mut *lock(&self.held));
+        for exchange in held {
+            exchange.get().flush_head(py)?;
+        }
+        self.will_flush.store(false, Ordering::Relaxed);
+        self.logs.flush();
+        self.notify();
+        Ok(())
+    }
+
+    fn notify(&self) {
+        for mailbox in lock(&self.touched).drain(..) {
+            mailbox.notify();
+        }
+    }
+
+    /// Note that an exchange has sent something; it leaves at the end of the tick.
+    pub(crate) fn touch(&self, py: Python<'_>, sender: &ResponseSender) -> PyResult<()> {
+        {
+            let mut touched = lock(&self.touched);
+            if !touched.iter().any(|mailbox| Arc::ptr_eq(mailbox, sender.mailbox())) {
+                touched.push(Arc::clone(sender.mailbox()));
+            }
+        }
+        self.plan_flush(py)
+    }
+
+    /// Keep a head until the end of the tick.
+    pub(crate) fn hold(&self, exchange: &Bound<'_, HttpExchange>) -> PyResult<()> {
+        lock(&self.held).push(exchange.clone().unbind());
+        self.plan_flush(exchange.py())
+    }
+
+    fn plan_flush(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.will_flush.swap(true, Ordering::Relaxed) {
+            let running_loop = self.event_loop()?;
+            running_loop.call_soon.bind(py).call1((&running_loop.flush,))?;
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, py: Python<'_>, arrival: Arrival) -> PyResult<()> {
+        let scope = lock(&self.scopes).build(py, &arrival.exchange.head, &arrival.connection)?;
+        let facts = self.logs.wants_access(py).then(|| AccessFacts {
+            scope: scope.dict.clone().unbind(),
+            path: scope.path.unbind(),
+            client: scope.client.unbind(),
+        });
+        let exchange = Bound::new(py, HttpExchange::new(Arc::clone(self), arrival, facts))?;
+        if self.is_overloaded() {
+            self.logs.warn(py, "Exceeded concurrency limit.")?;
+            return exchange.get().answer(py, 503, b"Service Unavailable");
+        }
+        let Some((app, run_asgi)) =
+            lock(&self.links).as_ref().map(|links| (links.app.clone_ref(py), links.run_asgi.clone_ref(py)))
+        else {
+            return Ok(());
+        };
+        let receive = exchange.getattr(intern!(py, "receive"))?;
+        let send = exchange.getattr(intern!(py, "send"))?;
+        let coroutine = run_asgi.bind(py).call1((app, scope.dict, receive, send, &exchange))?;
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+        let task = self.spawn(py, coroutine)?;
+        if !exchange.get().is_app_done() {
+            let key = HttpExchange::register(&exchange);
+            if let Some(running) = lock(&self.running).get_mut(key) {
+                running.task = Some(task.unbind());
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn<'py>(&self, py: Python<'py>, coroutine: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let context = if self.limits.reset_contextvars {
+            Some(py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "Context"))?)
+        } else {
+            None
+        };
+        match (&self.event_loop()?.spawn, context) {
+            (Spawn::Eager { task, keywords }, None) => {
+                task.bind(py).call((coroutine,), Some(keywords.bind(py)))
+            }
+            (Spawn::Eager { task, keywords }, Some(context)) => {
+                let keywords = keywords.bind(py).copy()?;
+                keywords.set_item("context", context)?;
+                task.bind(py).call((coroutine,), Some(&keywords))
+            }
+            (Spawn::Scheduled { create_task }, None) => create_task.bind(py).call1((coroutine,)),
+            (Spawn::Scheduled { create_task }, Some(context)) => {
+                context.call_method1("run", (create_task, coroutine))
+            }
+        }
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.limits.concurrency.is_some_and(|limit| {
+            self.tasks() >= limit || self.with_server(|server| server.connections()).unwrap_or(0) >= limit
+        })
+    }
+
+    /// A slot for an exchange that must be found again.
+    pub(crate) fn insert(&self, exchange: Py<HttpExchange>) -> usize {
+        lock(&self.running).insert(Running { exchange, task: None })
+    }
+
+    /// An application has ended.
+    pub(crate) fn remove(&self, py: Python<'_>, key: Option<usize>) -> PyResult<()> {
+        let removed = key.and_then(|key| lock(&self.running).try_remove(key));
+        drop(removed);
+        if self.tasks.fetch_sub(1, Ordering::Relaxed) == 1 && self.is_draining.load(Ordering::Relaxed) {
+            self.report_change(py)?;
+        }
+        Ok(())
+    }
+
+    /// A response is complete.
+    pub(crate) fn count_response(&self, py: Python<'_>) -> PyResult<()> {
+        let responses = self.responses.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.limits.requests == Some(responses) {
+            self.report_change(py)?;
+        }
+        Ok(())
+    }
+
+    fn report_change(&self, py: Python<'_>) -> PyResult<()> {
+        let on_change = lock(&self.links).as_ref().map(|links| links.on_change.clone_ref(py));
+        if let Some(on_change) = on_change {
+            on_change.bind(py).call0()?;
+        }
+        Ok(())
+    }
+
+    fn hear(&self, py: Python<'_>, notice: &Notice) -> PyResult<()> {
+        match notice {
+            Notice::InvalidRequest(_) => self.logs.warn(py, "Invalid HTTP request received."),
+            Notice::UnsupportedUpgrade => self.logs.warn(py, "Unsupported upgrade request."),
+            Notice::AcceptFailed(error) => {
+                self.logs.error(py, ("cannot accept a connection, trying again: %s", error))
+            }
+            Notice::Defect(text) => self.logs.error(py, ("a connection was lost to a defect: %s", text)),
+            Notice::Changed => self.report_change(py),
+        }
+    }
+}

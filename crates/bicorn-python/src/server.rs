@@ -1,0 +1,211 @@
+//! `HttpServer`: the handle that `bicorn.server` holds.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::{Arc, Mutex};
+
+use bicorn_http::ResponseHead;
+use bicorn_server::Server;
+use pyo3::exceptions::{PyNotImplementedError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::application::PythonApplication;
+use crate::asgi::scope::ScopeBuilder;
+use crate::handoff::{HandOff, lock};
+use crate::logging::{AccessLogTarget, Logs};
+use crate::loop_thread::{Links, LoopLimits, LoopThread};
+use crate::settings::Settings;
+
+/// I/O threads, their connections, and the hand-off to one event loop.
+#[pyclass(frozen, module = "bicorn._bicorn")]
+pub(crate) struct HttpServer {
+    loop_thread: Arc<LoopThread>,
+    settings: Py<Settings>,
+    /// Field lines that every response carries.
+    default_fields: Vec<u8>,
+    /// The loop whose reader must be removed; `None` for one without readers.
+    watching: Mutex<Option<Py<PyAny>>>,
+}
+
+#[pymethods]
+impl HttpServer {
+    #[new]
+    #[pyo3(signature = (
+        settings, app, *, asgi_version, state, default_headers, run_asgi, error_logger, access_logger,
+        access_log_target, request_limit, on_change
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python class")]
+    fn new(
+        py: Python<'_>,
+        settings: Bound<'_, Settings>,
+        app: Py<PyAny>,
+        asgi_version: &str,
+        state: &Bound<'_, PyDict>,
+        default_headers: Vec<(Vec<u8>, Vec<u8>)>,
+        run_asgi: Py<PyAny>,
+        error_logger: Py<PyAny>,
+        access_logger: Py<PyAny>,
+        access_log_target: Option<Bound<'_, AccessLogTarget>>,
+        request_limit: Option<u64>,
+        on_change: Py<PyAny>,
+    ) -> PyResult<Self> {
+        let options = settings.get().options();
+        let handoff = Arc::new(HandOff::new(options.io_threads)?);
+        let limits = LoopLimits {
+            concurrency: options.limit_concurrency,
+            requests: request_limit,
+            reset_contextvars: options.reset_contextvars,
+        };
+        let scopes = ScopeBuilder::new(py, asgi_version, state, &options.root_path)?;
+        let logs = Logs::new(error_logger, access_logger, access_log_target)?;
+        let links = Links { app, run_asgi, on_change };
+        Ok(Self {
+            loop_thread: Arc::new(LoopThread::new(py, handoff, links, limits, logs, scopes)?),
+            settings: settings.unbind(),
+            default_fields: field_lines(&default_headers)?,
+            watching: Mutex::new(None),
+        })
+    }
+
+    /// Serve listening sockets; the loop must be running in this thread.
+    fn start(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, PyAny>,
+        context: &Bound<'_, PyAny>,
+        listeners: Vec<RawFd>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let server = slf.get();
+        let drain = slf.getattr("_drain")?;
+        server.loop_thread.set_loop(event_loop, drain.clone().unbind(), slf.getattr("_flush")?.unbind())?;
+        let sockets: Vec<OwnedFd> = listeners
+            .into_iter()
+            .map(|fd| crate::ffi::duplicate(fd).map(OwnedFd::from))
+            .collect::<Result<_, _>>()?;
+        server.watch(event_loop, context, &slf.getattr("_wake")?, &drain)?;
+        let application = PythonApplication { handoff: Arc::clone(server.loop_thread.handoff()) };
+        let settings = server.settings.get().server_settings(server.default_fields.clone());
+        let started = py.detach(|| Server::start(&application, settings, sockets))?;
+        server.loop_thread.set_server(started);
+        Ok(())
+    }
+
+    /// Accept what the kernel has completed, then close the listeners.
+    fn stop_listening(&self) {
+        self.loop_thread.with_server(|server| server.stop_listening());
+    }
+
+    /// Close idle connections; busy ones close after the response in flight.
+    fn drain(&self) {
+        self.loop_thread.start_draining();
+        self.loop_thread.with_server(|server| server.drain());
+    }
+
+    /// Cancel every running request task and return how many there were.
+    fn cancel_tasks(&self, py: Python<'_>, message: &str) -> PyResult<usize> {
+        self.loop_thread.cancel_tasks(py, message)
+    }
+
+    /// End every connection and the I/O threads. May be called twice.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(event_loop) = lock(&self.watching).take() {
+            event_loop.bind(py).call_method1("remove_reader", (self.loop_thread.handoff().fd(),))?;
+        }
+        let server = self.loop_thread.take_apart();
+        py.detach(|| drop(server));
+        // What the I/O threads were still writing from.
+        drop(self.loop_thread.handoff().take_released());
+        let loop_thread = Arc::clone(&self.loop_thread);
+        py.detach(move || loop_thread.logs().close());
+        Ok(())
+    }
+
+    #[getter]
+    fn is_listening(&self) -> bool {
+        self.loop_thread.with_server(|server| server.is_listening()).unwrap_or(false)
+    }
+
+    /// Open connections.
+    #[getter]
+    fn connections(&self) -> usize {
+        self.loop_thread.with_server(|server| server.connections()).unwrap_or(0)
+    }
+
+    /// Running request tasks.
+    #[getter]
+    fn tasks(&self) -> usize {
+        self.loop_thread.tasks()
+    }
+
+    /// Responses completed since `start`.
+    #[getter]
+    fn total_requests(&self) -> u64 {
+        self.loop_thread.responses()
+    }
+
+    /// Called by the loop when the hand-off's descriptor is readable.
+    fn _wake(&self, py: Python<'_>) -> PyResult<()> {
+        self.loop_thread.handoff().acknowledge();
+        self.loop_thread.drain(py)
+    }
+
+    /// Called by the loop when there is work and it was not woken for it.
+    fn _drain(&self, py: Python<'_>) -> PyResult<()> {
+        self.loop_thread.drain(py)
+    }
+
+    /// Called by the loop at the end of a tick in which something was sent.
+    fn _flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.loop_thread.flush(py)
+    }
+
+    /// Wait up to a second for work, detached: for `bicorn.server`'s helper thread. False once the server is
+    /// closed.
+    fn _wait(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.loop_thread.handoff().wait());
+        self.loop_thread.with_server(|_| ()).is_some()
+    }
+}
+
+impl HttpServer {
+    /// Have the loop call `wake` in copies of `context` when there is work.
+    fn watch(
+        &self,
+        event_loop: &Bound<'_, PyAny>,
+        context: &Bound<'_, PyAny>,
+        wake: &Bound<'_, PyAny>,
+        drain: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = event_loop.py();
+        let fd = self.loop_thread.handoff().fd();
+        // A handle copies the context it is made in; tasks made in the callback copy that.
+        let added = context.call_method1("run", (event_loop.getattr("add_reader")?, fd, wake));
+        match added {
+            Ok(_) => {
+                *lock(&self.watching) = Some(event_loop.clone().unbind());
+                Ok(())
+            }
+            Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
+                let helper = py.import("bicorn._wakeup")?.getattr("start")?;
+                helper.call1((event_loop, wake.getattr("__self__")?.getattr("_wait")?, drain))?;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `name: value CRLF` lines.
+fn field_lines(headers: &[(Vec<u8>, Vec<u8>)]) -> PyResult<Vec<u8>> {
+    let mut lines = Vec::new();
+    for (name, value) in headers {
+        // One head each: `content-length` twice, say, is the operator's own affair.
+        let mut head = ResponseHead::new(200);
+        head.push(name, value).map_err(|error| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            PyValueError::new_err(format!("invalid default header {name:?}: {error}"))
+        })?;
+        lines.extend_from_slice(head.lines());
+    }
+    Ok(lines)
+}

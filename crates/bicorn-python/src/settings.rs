@@ -1,0 +1,128 @@
+//! Options, from the command line or from a `Config` object, through one parser.
+
+use bicorn_config::{OptionValue, SettingValue, Settings as Options, from_command_line};
+use bicorn_http::http1::Limits;
+use bicorn_server::forwarded::TrustedProxies;
+use bicorn_server::{Deadlines, Settings as ServerSettings};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyMapping, PyString};
+
+create_exception!(
+    bicorn._bicorn,
+    CommandLineExit,
+    PyException,
+    "Asks the caller to print `text` and leave. `args` is `(text, code, to_stderr)`."
+);
+
+/// Parse the command line into the keyword arguments of `bicorn.run`.
+#[pyfunction]
+pub(crate) fn parse_command_line<'py>(
+    py: Python<'py>,
+    arguments: Vec<String>,
+    environment: &Bound<'_, PyMapping>,
+    runtime: &str,
+) -> PyResult<Bound<'py, PyDict>> {
+    let look_up = |name: &str| -> Option<String> { environment.get_item(name).ok()?.extract().ok() };
+    let options = from_command_line(arguments, &look_up, runtime)
+        .map_err(|exit| CommandLineExit::new_err((exit.text, exit.code, exit.to_stderr)))?;
+    let keywords = PyDict::new(py);
+    for (name, value) in options.to_options() {
+        match value {
+            SettingValue::None => keywords.set_item(name, py.None())?,
+            SettingValue::Bool(value) => keywords.set_item(name, value)?,
+            SettingValue::Int(value) => keywords.set_item(name, value)?,
+            SettingValue::Float(value) => keywords.set_item(name, value)?,
+            SettingValue::Text(value) => keywords.set_item(name, value)?,
+            SettingValue::Pairs(value) => keywords.set_item(name, value)?,
+        }
+    }
+    Ok(keywords)
+}
+
+/// The validated options of one server.
+#[pyclass(frozen, module = "bicorn._bicorn")]
+pub(crate) struct Settings {
+    options: Options,
+}
+
+#[pymethods]
+impl Settings {
+    /// Read every option from the attribute of its name.
+    #[staticmethod]
+    fn from_config(config: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut given = Vec::new();
+        for name in Options::option_names() {
+            if PYTHON_ONLY.contains(&name) {
+                continue;
+            }
+            if let Some(value) = config.getattr_opt(name)? {
+                given.push((name.to_owned(), option_value(name, &value)?));
+            }
+        }
+        let options =
+            Options::from_options(given).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self { options })
+    }
+}
+
+/// Options whose values in a `Config` may be objects that no command line can carry; Python checks them.
+const PYTHON_ONLY: [&str; 6] = ["app", "app_dir", "log_config", "log_level", "loop", "env_file"];
+
+fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
+    if value.is_none() {
+        return Ok(OptionValue::None);
+    }
+    if let Ok(flag) = value.cast::<PyBool>() {
+        return Ok(OptionValue::Flag(flag.is_true()));
+    }
+    if name == "headers" {
+        let pairs: Vec<(String, String)> =
+            value.try_iter()?.map(|pair| header(&pair?)).collect::<PyResult<_>>()?;
+        return Ok(OptionValue::List(
+            pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect(),
+        ));
+    }
+    if value.is_instance_of::<PyString>() {
+        return Ok(OptionValue::Text(value.extract()?));
+    }
+    if let Ok(items) = value.extract::<Vec<String>>() {
+        // A list of trusted hosts is the same as its members with commas between them.
+        return Ok(OptionValue::Text(items.join(",")));
+    }
+    Ok(OptionValue::Text(value.str()?.extract()?))
+}
+
+fn header(pair: &Bound<'_, PyAny>) -> PyResult<(String, String)> {
+    Ok((pair.get_item(0)?.extract()?, pair.get_item(1)?.extract()?))
+}
+
+impl Settings {
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What `bicorn-server` needs to know; `fields` are the default field lines behind `date`.
+    pub(crate) fn server_settings(&self, fields: Vec<u8>) -> ServerSettings {
+        let options = &self.options;
+        let trusted = options.forwarded_allow_ips.as_deref().unwrap_or("127.0.0.1,::1");
+        ServerSettings {
+            io_threads: options.io_threads,
+            limits: Limits {
+                head_bytes: options.limit_request_head.unwrap_or(0),
+                fields: options.limit_request_fields.unwrap_or(0),
+                target_bytes: options.limit_request_target.unwrap_or(0),
+            },
+            deadlines: Deadlines {
+                head: options.timeout_request_head,
+                content: options.timeout_request_body,
+                write: options.timeout_write,
+                keep_alive: options.timeout_keep_alive,
+            },
+            date_header: options.date_header,
+            default_fields: fields,
+            proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
+        }
+    }
+}
