@@ -110,8 +110,8 @@ pub struct Settings {
     ///
     /// The kernel caps it, on Linux at net.core.somaxconn.
     #[arg(
-        help_heading = LISTENING, long,
-        value_name = "COUNT", default_value_t = 2048, value_parser = whole_number::<u32>(0..=i64::from(i32::MAX))
+        help_heading = LISTENING, long, value_name = "COUNT",
+        default_value_t = 2048, value_parser = whole_number::<u32>(0..=i64::from(i32::MAX))
     )]
     pub backlog: u32,
 
@@ -155,7 +155,7 @@ pub struct Settings {
     )]
     pub limit_max_requests_jitter: u64,
 
-    /// Size beyond which a request head, from request line to last header, is answered with 431; 0 is no limit
+    /// Size beyond which a request head (request line and headers) is answered with 431; 0 is no limit
     #[arg(
         help_heading = PROCESSING, long,
         value_name = "BYTES", default_value = "65536", value_parser = limit
@@ -196,7 +196,7 @@ pub struct Settings {
     )]
     pub timeout_request_head: Deadline,
 
-    /// Seconds without a byte of an expected request body, after which it is answered with 408; 0 is no deadline
+    /// Seconds without a byte of an awaited request body until it is answered with 408; 0 is no deadline
     #[arg(
         help_heading = TIMEOUTS, long,
         value_name = "SECONDS", default_value = "30", value_parser = deadline
@@ -218,8 +218,8 @@ pub struct Settings {
 
     /// Header to add to every response; may be given several times
     ///
-    /// Split at the first colon; spaces are kept. In the environment (HEADERS), headers are split at white space,
-    /// so no value can hold any. A header called server takes the place of bicorn's.
+    /// Split at the first colon; spaces are kept. In the environment (HEADERS), headers are split at white
+    /// space, so no value can hold any. A header called server takes the place of bicorn's.
     #[arg(help_heading = HTTP, long = "header", value_name = "NAME:VALUE", value_parser = parse_header)]
     pub headers: Vec<(String, String)>,
 

@@ -21,7 +21,7 @@ pub enum ResponseBody {
         /// The bytes of all pieces.
         bytes: Vec<u8>,
         /// Where each piece but the last ends.
-        breaks: Vec<usize>,
+        breaks: Vec<u32>,
     },
     /// One large piece, not copied.
     Shared(Bytes),
@@ -51,15 +51,24 @@ impl ResponseBody {
         self.len() == 0
     }
 
+    /// What the content occupies until the socket has taken it: its length, and what tells pieces apart here
+    /// and on the wire. This is what flow control counts, or a response in one-byte pieces could take twenty
+    /// times its length.
+    pub fn cost(&self) -> usize {
+        let breaks = if let Self::Copied { breaks, .. } = self { breaks.len() } else { 0 };
+        self.len() + (breaks + 1) * PIECE_BYTES
+    }
+
     /// The pieces, as slices.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let (bytes, breaks): (&[u8], &[usize]) = match self {
+        let (bytes, breaks): (&[u8], &[u32]) = match self {
             Self::Empty => (&[], &[]),
             Self::Copied { bytes, breaks } => (bytes, breaks),
             Self::Shared(bytes) => (bytes, &[]),
         };
-        let starts = std::iter::once(0).chain(breaks.iter().copied());
-        let ends = breaks.iter().copied().chain(std::iter::once(bytes.len()));
+        let breaks = breaks.iter().map(|position| *position as usize);
+        let starts = std::iter::once(0).chain(breaks.clone());
+        let ends = breaks.chain(std::iter::once(bytes.len()));
         starts.zip(ends).map(move |(start, end)| &bytes[start..end]).filter(|piece| !piece.is_empty())
     }
 
@@ -74,7 +83,8 @@ impl ResponseBody {
             (Self::Copied { bytes, breaks }, Self::Copied { bytes: more, breaks: more_breaks })
                 if bytes.len() + more.len() <= GATHER_BYTES =>
             {
-                let offset = bytes.len();
+                // Both are at most GATHER_BYTES long.
+                let offset = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 breaks.push(offset);
                 breaks.extend(more_breaks.iter().map(|position| position + offset));
                 bytes.extend_from_slice(&more);
@@ -84,6 +94,9 @@ impl ResponseBody {
         }
     }
 }
+
+/// What a piece costs besides its bytes: a chunk's size line and line end, and a break.
+const PIECE_BYTES: usize = 16;
 
 /// Pieces are not gathered beyond this (arbitrary: what one write of a loopback socket usually takes).
 const GATHER_BYTES: usize = 64 * 1024;

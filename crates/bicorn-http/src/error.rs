@@ -32,6 +32,8 @@ pub enum PeerError {
     ContentType,
     /// An `Expect` other than `100-continue` (RFC 9110 §10.1.1).
     Expectation,
+    /// A WebSocket handshake of another version than 13 (RFC 6455 §4.4).
+    WebSocketVersion,
     /// A method that cannot be served by an application: `CONNECT` (RFC 9110 §9.3.6).
     Method,
     /// A chunk size, extension, terminator or trailer outside the grammar (RFC 9112 §7.1).
@@ -62,9 +64,18 @@ impl PeerError {
             Self::Timeout => 408,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
+            Self::WebSocketVersion => 426,
             Self::HeadTooLarge | Self::TooManyFields => 431,
             Self::UnknownTransferCoding | Self::Method => 501,
             Self::Version => 505,
+        }
+    }
+
+    /// Field lines that the answer must carry besides the usual ones (RFC 9110 §15.5.22).
+    pub fn fields(self) -> &'static [u8] {
+        match self {
+            Self::WebSocketVersion => b"upgrade: websocket\r\nsec-websocket-version: 13\r\n",
+            _ => b"",
         }
     }
 
@@ -91,6 +102,7 @@ impl fmt::Display for PeerError {
             Self::UnknownTransferCoding => "unknown transfer coding",
             Self::ContentType => "repeated Content-Type",
             Self::Expectation => "unknown expectation",
+            Self::WebSocketVersion => "unknown WebSocket version",
             Self::Method => "method not supported",
             Self::Chunk => "malformed chunked body",
             Self::HeadTooLarge => "request head too large",

@@ -6,17 +6,14 @@
 //! thread's [`Mailbox`].
 //!
 //! ```text
-//!   connection ── push_chunk, finish_body, peer_finished, disconnect, written ──▶ shared ──▶ application
+//!   connection ── push_content, finish_body, peer_finished, disconnect, written ──▶ shared ──▶ application
 //!       ▲                                                                                        │
 //!       └──────────────────── Mailbox: Continue, Resume, Respond, Close ◀────────────────────────┘
 //! ```
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-
-use bytes::Bytes;
 
 use crate::body::ResponseBody;
 use crate::headers::{RequestHead, ResponseHead};
@@ -76,7 +73,7 @@ struct Shared {
     id: ExchangeId,
     mailbox: Arc<Mailbox>,
     inbound: Mutex<Inbound>,
-    /// Content sent by the application and not yet taken by the socket, in bytes.
+    /// Content sent by the application and not yet taken by the socket: see [`ResponseBody::cost`].
     unsent: AtomicUsize,
     /// The peer takes nothing any more.
     is_gone: AtomicBool,
@@ -84,13 +81,12 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inbound {
-    chunks: VecDeque<Bytes>,
-    /// Sum of `chunks`, in bytes.
-    buffered: usize,
+    /// Content that the application has not taken.
+    content: Vec<u8>,
     is_complete: bool,
     /// The peer will send nothing more, or is gone.
     is_finished: bool,
-    /// The connection does not read because `buffered` is high.
+    /// The connection does not read because there is much `content`.
     is_paused: bool,
     /// Woken once when any of the above, or `unsent`, changes in the application's favour.
     waker: Option<Waker>,
@@ -123,8 +119,8 @@ impl Shared {
 pub enum Received {
     /// All content that arrived since the last call.
     Body {
-        /// In order; empty for a request without content.
-        chunks: VecDeque<Bytes>,
+        /// Empty for a request without content.
+        content: Vec<u8>,
         /// Whether more may follow.
         more: bool,
     },
@@ -152,24 +148,23 @@ impl RequestBody {
             self.shared.command(Action::Continue);
         }
         let mut inbound = self.shared.lock();
-        if self.ended || (inbound.chunks.is_empty() && !inbound.is_complete) {
+        if self.ended || (inbound.content.is_empty() && !inbound.is_complete) {
             return inbound.is_finished.then_some(Received::Disconnected);
         }
-        inbound.buffered = 0;
         self.ended = inbound.is_complete;
-        let chunks = std::mem::take(&mut inbound.chunks);
+        let content = std::mem::take(&mut inbound.content);
         let was_paused = std::mem::take(&mut inbound.is_paused);
         drop(inbound);
         if was_paused {
             self.shared.command(Action::Resume);
         }
-        Some(Received::Body { chunks, more: !self.ended })
+        Some(Received::Body { content, more: !self.ended })
     }
 
     /// Whether [`RequestBody::try_receive`] has something to give; when not, `waker` is woken once it may.
     pub fn poll_ready(&self, waker: &Waker) -> Poll<()> {
         let mut inbound = self.shared.lock();
-        let has_content = !self.ended && (!inbound.chunks.is_empty() || inbound.is_complete);
+        let has_content = !self.ended && (!inbound.content.is_empty() || inbound.is_complete);
         if has_content || inbound.is_finished {
             return Poll::Ready(());
         }
@@ -192,7 +187,7 @@ pub struct ResponseSender {
 impl ResponseSender {
     /// Send a part of the response.
     pub fn send(&self, head: Option<ResponseHead>, body: ResponseBody, last: bool) {
-        self.shared.unsent.fetch_add(body.len(), Ordering::Relaxed);
+        self.shared.unsent.fetch_add(body.cost(), Ordering::Relaxed);
         if last {
             self.is_settled.store(true, Ordering::Relaxed);
         }
@@ -262,22 +257,24 @@ impl ExchangeControl {
         self.shared.id
     }
 
-    /// Hand a chunk up. Returns how many more bytes may come before [`BODY_HIGH_WATER_BYTES`]; at 0 the
-    /// application will ask for more with [`Action::Resume`].
-    pub fn push_chunk(&self, chunk: Bytes) -> usize {
-        let mut room = 0;
+    /// Hand content up. Once [`BODY_HIGH_WATER_BYTES`] wait, the application will ask for more with
+    /// [`Action::Resume`].
+    pub fn push_content(&self, content: &[u8]) {
         self.shared.update(|inbound| {
-            inbound.buffered += chunk.len();
-            inbound.chunks.push_back(chunk);
-            room = BODY_HIGH_WATER_BYTES.saturating_sub(inbound.buffered);
-            inbound.is_paused = room == 0;
+            let (length, spare) = (inbound.content.len(), inbound.content.capacity() - inbound.content.len());
+            if spare < content.len() {
+                // Double, but never beyond the mark: unused capacity is memory, too.
+                let room = BODY_HIGH_WATER_BYTES.saturating_sub(length);
+                inbound.content.reserve_exact(content.len().max(length.min(room)));
+            }
+            inbound.content.extend_from_slice(content);
+            inbound.is_paused = inbound.content.len() >= BODY_HIGH_WATER_BYTES;
         });
-        room
     }
 
     /// How many more bytes of content may come.
     pub fn body_room(&self) -> usize {
-        BODY_HIGH_WATER_BYTES.saturating_sub(self.shared.lock().buffered)
+        BODY_HIGH_WATER_BYTES.saturating_sub(self.shared.lock().content.len())
     }
 
     /// The content is complete.
@@ -296,7 +293,7 @@ impl ExchangeControl {
         self.shared.update(|inbound| inbound.is_finished = true);
     }
 
-    /// The socket took this many bytes of content.
+    /// The socket took content that had cost so many bytes ([`ResponseBody::cost`]).
     pub fn written(&self, bytes: usize) {
         if bytes == 0 {
             return;

@@ -36,6 +36,9 @@ impl Segment {
     }
 }
 
+/// A segment of this length is not made to grow: growing doubles it, and the unused half is memory too.
+const SEGMENT_BYTES: usize = 32 * 1024;
+
 /// A spare buffer above this is given back to the allocator (arbitrary: a usual response head and body).
 const SPARE_BYTES: usize = 4 * 1024;
 
@@ -53,7 +56,9 @@ impl Output {
     /// Copy bytes behind what is queued.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.remaining += bytes.len();
-        if let Some(Segment::Owned(last)) = self.segments.back_mut() {
+        if let Some(Segment::Owned(last)) = self.segments.back_mut()
+            && (last.len() < SEGMENT_BYTES || last.capacity() - last.len() >= bytes.len())
+        {
             last.extend_from_slice(bytes);
             return;
         }

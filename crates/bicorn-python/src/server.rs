@@ -187,7 +187,7 @@ impl HttpServer {
             }
             Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
                 let helper = py.import("bicorn._wakeup")?.getattr("start")?;
-                helper.call1((event_loop, wake.getattr("__self__")?.getattr("_wait")?, drain))?;
+                helper.call1((event_loop, context, wake.getattr("__self__")?.getattr("_wait")?, drain))?;
                 Ok(())
             }
             Err(error) => Err(error),

@@ -122,6 +122,7 @@ impl Settings {
             },
             date_header: options.date_header,
             default_fields: fields,
+            unsent_bytes: crate::ffi::unsent_bytes,
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
         }
     }

@@ -1,5 +1,6 @@
 //! What a server is told, as validated values.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
@@ -19,6 +20,9 @@ pub struct Settings {
     pub date_header: bool,
     /// `name: value CRLF` lines that every response carries behind `date`.
     pub default_fields: Vec<u8>,
+    /// How many bytes the kernel still holds for the peer of a socket; `None` where it cannot be told. It takes
+    /// a system call that no safe library wraps, so whoever starts the server brings it.
+    pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,
     /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
     pub proxies: Option<TrustedProxies>,
 }

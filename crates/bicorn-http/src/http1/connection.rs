@@ -8,8 +8,6 @@
 //! One exchange is in flight at a time; bytes of a pipelined request stay with the caller until the one
 //! before is answered, so answers and errors leave in order (RFC 9112 §9.3.2).
 
-use bytes::Bytes;
-
 use super::chunked::{Decoder, Piece};
 use super::encode::{self, Situation};
 use super::head::{self, Limits};
@@ -24,16 +22,16 @@ pub const DRAIN_BYTES: u64 = 256 * 1024;
 
 /// Something that the peer's bytes said.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// A request begins. Content follows unless `has_content` is false.
     Head {
         /// The checked head.
         head: RequestHead,
-        /// Whether [`Event::Chunk`]s and [`Event::End`] follow.
+        /// Whether [`Event::Content`] and [`Event::End`] follow.
         has_content: bool,
     },
     /// A piece of content.
-    Chunk(Bytes),
+    Content(&'a [u8]),
     /// The content is complete.
     End,
 }
@@ -103,7 +101,7 @@ impl Connection {
     ///
     /// # Errors
     /// The peer broke the protocol: answer with [`Connection::refuse`] and close.
-    pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Event>, PeerError> {
+    pub fn read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, PeerError> {
         let event = match &mut self.reading {
             Reading::Done => return Ok(None),
             Reading::Head => return self.read_head(input),
@@ -114,17 +112,17 @@ impl Connection {
                 let (content, rest) = input.split_at(take);
                 *input = rest;
                 *remaining -= take as u64;
-                Event::Chunk(Bytes::copy_from_slice(content))
+                Event::Content(content)
             }
             Reading::Chunked(decoder) => match decoder.decode(input)? {
-                Piece::Data(content) => Event::Chunk(Bytes::copy_from_slice(content)),
+                Piece::Data(content) => Event::Content(content),
                 Piece::End => Event::End,
                 Piece::NeedMore => return Ok(None),
             },
         };
         match &event {
             Event::End => self.reading = Reading::Done,
-            Event::Chunk(content) if self.writing == Writing::Complete => {
+            Event::Content(content) if self.writing == Writing::Complete => {
                 self.drained += content.len() as u64
             }
             _ => {}
@@ -132,7 +130,7 @@ impl Connection {
         Ok(Some(event))
     }
 
-    fn read_head(&mut self, input: &mut &[u8]) -> Result<Option<Event>, PeerError> {
+    fn read_head<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, PeerError> {
         if input.is_empty() {
             return Ok(None);
         }
@@ -259,6 +257,7 @@ impl Connection {
             output.extend(part.as_bytes());
         }
         output.extend(defaults);
+        output.extend(error.fields());
         output.extend(b"content-type: text/plain; charset=utf-8\r\ncontent-length: ");
         encode::write_decimal(content.len() as u64, output);
         output.extend(b"\r\nconnection: close\r\n\r\n");

@@ -169,12 +169,16 @@ impl Semantics {
             Version::Http11 => !seen.connection_close,
             Version::Http10 => seen.connection_keep_alive && !seen.connection_close,
         };
+        let asks_for_upgrade = seen.connection_upgrade && seen.upgrade && version == Version::Http11;
+        if asks_for_upgrade && seen.has_other_websocket_version {
+            return Err(PeerError::WebSocketVersion);
+        }
         Ok(Self {
             framing: seen.framing(version)?,
             keep_alive,
             // A 1.0 peer cannot be sent an interim response (RFC 9110 §10.1.1).
             expects_continue: seen.expects_continue && version == Version::Http11,
-            asks_for_upgrade: seen.connection_upgrade && seen.upgrade,
+            asks_for_upgrade,
         })
     }
 }
@@ -190,6 +194,7 @@ struct Seen {
     connection_keep_alive: bool,
     connection_upgrade: bool,
     upgrade: bool,
+    has_other_websocket_version: bool,
     expects_continue: bool,
 }
 
@@ -229,6 +234,8 @@ impl Seen {
                     return Err(PeerError::ContentLength);
                 }
             }
+            // RFC 6455 §4.4: there is no version but 13.
+            21 if is(b"sec-websocket-version") => self.has_other_websocket_version = field.value != b"13",
             17 if is(b"transfer-encoding") => self.note_transfer_encoding(field.value)?,
             _ => {}
         }
@@ -240,10 +247,12 @@ impl Seen {
             self.chunked = true;
             return Ok(());
         }
-        // Anything with `chunked` in it is a way to be misread; a lone other coding is merely unknown.
-        let mentions_chunked = self.chunked || list_contains(value, b"chunked");
-        let is_token = !value.is_empty() && value.iter().all(|byte| is_token_byte(*byte));
-        Err(if is_token && !mentions_chunked {
+        let codings: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+        let is_list =
+            codings.iter().all(|coding| !coding.is_empty() && coding.iter().all(|byte| is_token_byte(*byte)));
+        // `chunked` anywhere but once at the end is a way to be misread; other codings are merely unknown.
+        let is_misplaced = codings.iter().rev().skip(1).any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        Err(if is_list && !is_misplaced && !self.chunked {
             PeerError::UnknownTransferCoding
         } else {
             PeerError::TransferEncoding
@@ -271,12 +280,14 @@ fn explain(error: Error, input: &[u8]) -> PeerError {
     }
 }
 
-/// Whether the request line ends in a well-formed `HTTP/DIGIT.DIGIT` (RFC 9112 §2.3) of another version.
+/// Whether the request line is `method SP target SP HTTP/DIGIT.DIGIT` (RFC 9112 §2.3) of another version.
 fn names_other_version(input: &[u8]) -> bool {
     let line = input.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or(input);
-    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut parts = line.trim_ascii_end().split(|byte| *byte == b' ');
+    let version = parts.nth(2).unwrap_or_default();
+    let is_well_formed = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit());
+    is_well_formed && parts.next().is_none()
 }
 
 /// RFC 9112 §2.2 lets a recipient take a lone LF as a line end; a proxy may not, so it is refused.

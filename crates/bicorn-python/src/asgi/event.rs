@@ -40,12 +40,7 @@ fn optional<'py>(
 pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
     let py = message.py();
     let status = required(message, intern!(py, "status"))?;
-    // http.HTTPStatus is an int, too. An interim status cannot end an exchange (RFC 9110 §15.2).
-    let number = status.extract::<u16>().ok().filter(|number| (200..=599).contains(number));
-    let number = number.ok_or_else(|| {
-        PyRuntimeError::new_err(format!("Invalid HTTP status code: {status}. Use 200 to 599."))
-    })?;
-    let mut head = ResponseHead::new(number);
+    let mut head = ResponseHead::new(status_code(&status)?);
     if let Some(headers) = optional(message, intern!(py, "headers"))? {
         for field in headers.try_iter()? {
             let field = field?;
@@ -54,6 +49,17 @@ pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<ResponseHea
         }
     }
     Ok(head)
+}
+
+/// A final status. uvicorn looks the status line up in a table, hence its `KeyError`.
+fn status_code(status: &Bound<'_, PyAny>) -> PyResult<u16> {
+    // http.HTTPStatus is an int, too.
+    match status.extract::<u16>() {
+        Ok(code @ 200..=599) => Ok(code),
+        // An interim response cannot end an exchange (RFC 9110 §15.2).
+        Ok(code @ 100..=199) => Err(PyRuntimeError::new_err(format!("Status {code} is not a final status."))),
+        _ => Err(PyKeyError::new_err(status.clone().unbind())),
+    }
 }
 
 fn pair<'py>(field: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {

@@ -178,18 +178,9 @@ impl HttpExchange {
             Received::Disconnected => {
                 event.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?;
             }
-            Received::Body { chunks, more } => {
+            Received::Body { content, more } => {
                 event.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
-                let length = chunks.iter().map(bytes::Bytes::len).sum();
-                let body = PyBytes::new_with(py, length, |mut rest| {
-                    for chunk in &chunks {
-                        let (part, tail) = rest.split_at_mut(chunk.len());
-                        part.copy_from_slice(chunk);
-                        rest = tail;
-                    }
-                    Ok(())
-                })?;
-                event.set_item(intern!(py, "body"), body)?;
+                event.set_item(intern!(py, "body"), PyBytes::new(py, &content))?;
                 event.set_item(intern!(py, "more_body"), more)?;
                 self.loop_thread.touch(py, &self.sender)?;
             }

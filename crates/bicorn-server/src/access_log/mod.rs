@@ -170,15 +170,13 @@ mod tests {
         let mut lines = BufReader::new(reader).lines();
         while written + missing < SUBMITTED {
             let line = lines.next().unwrap().unwrap();
-            match line.strip_prefix("WARNING:  ").and_then(|notice| notice.split_once(' ')) {
-                Some((count, text)) => {
-                    assert_eq!(text, "access log lines dropped, the log could not keep up");
-                    missing += count.parse::<u64>().unwrap();
-                }
-                None => {
-                    assert_eq!(line, LINE.trim_end());
-                    written += 1;
-                }
+            if let Some(notice) = line.strip_prefix("WARNING:  ") {
+                let (count, text) = notice.split_once(' ').unwrap();
+                assert_eq!(text, "access log lines dropped, the log could not keep up");
+                missing += count.parse::<u64>().unwrap();
+            } else {
+                assert_eq!(line, LINE.trim_end());
+                written += 1;
             }
         }
         assert_eq!(missing, log.dropped());

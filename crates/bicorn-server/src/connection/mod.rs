@@ -63,7 +63,7 @@ pub(crate) struct Connection {
     /// Commands for exchanges before this one belong to an earlier user of the slot.
     first_serial: u64,
     output: Output,
-    /// Content in `output` that its sender has not been told about, in bytes.
+    /// What content in `output` cost and its sender has not been told about, in bytes.
     uncredited: usize,
     /// Read from the socket, not yet taken by the engine.
     unread: Vec<u8>,
@@ -80,6 +80,8 @@ pub(crate) struct Connection {
     wait: Wait,
     /// Bytes moved since the deadline was set.
     has_moved: bool,
+    /// Bytes that the kernel held for the peer when the wait for it began.
+    unsent: usize,
     /// When [`Connection::expire`] is due, on the thread's clock.
     deadline: u64,
     /// The connection's task.
@@ -113,6 +115,7 @@ impl Connection {
             has_served: false,
             wait: Wait::Nothing,
             has_moved: false,
+            unsent: 0,
             deadline: NEVER,
             waker: None,
         }
@@ -145,6 +148,9 @@ impl Connection {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<()> {
+        if thread.is_draining() {
+            self.engine.stop_keep_alive();
+        }
         loop {
             self.take_turn(thread);
             if self.write(context).is_err() || self.finish(context).is_ready() {

@@ -16,9 +16,9 @@ impl Connection {
             match self.engine.read(&mut input) {
                 Ok(None) => break,
                 Ok(Some(Event::Head { head, has_content })) => self.begin(head, has_content, thread),
-                Ok(Some(Event::Chunk(chunk))) => {
+                Ok(Some(Event::Content(content))) => {
                     if let Some(control) = &self.control {
-                        control.push_chunk(chunk);
+                        control.push_content(content);
                     }
                 }
                 Ok(Some(Event::End)) => {
@@ -49,9 +49,6 @@ impl Connection {
     fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {
         if head.asks_for_upgrade() {
             thread.application().notice(Notice::UnsupportedUpgrade);
-        }
-        if thread.is_draining() {
-            self.engine.stop_keep_alive();
         }
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
@@ -135,7 +132,7 @@ impl Connection {
         last: bool,
         thread: &Thread<A>,
     ) {
-        self.uncredited += body.len();
+        self.uncredited += body.cost();
         let progress = thread.with_default_fields(|defaults| {
             self.engine.respond(head, body, last, defaults, &mut self.output)
         });

@@ -66,11 +66,22 @@ impl Connection {
             Wait::Write => deadlines.write,
             Wait::Linger => Some(LINGER),
         };
+        if wait == Wait::Write {
+            self.unsent = self.unsent_bytes(thread);
+        }
+        self.arm(after, thread);
+    }
+
+    fn arm<A: Application>(&mut self, after: Option<Duration>, thread: &Thread<A>) {
         self.deadline = match after {
             None => NEVER,
             Some(_) => Clock::deadline(thread.clock().now(), after),
         };
         thread.clock().arm(self.deadline);
+    }
+
+    fn unsent_bytes<A: Application>(&self, thread: &Thread<A>) -> usize {
+        (thread.settings().unsent_bytes)(self.transport.as_fd()).unwrap_or(0)
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
@@ -87,6 +98,14 @@ impl Connection {
             }
             Wait::NextRequest => {
                 self.phase = Phase::Closing;
+                true
+            }
+            // A socket becomes writable only when a third of its buffer is free, which a slow peer may take
+            // minutes for: what counts is whether the kernel still makes progress.
+            Wait::Write if self.unsent_bytes(thread) < self.unsent => {
+                self.wait = Wait::Write;
+                self.unsent = self.unsent_bytes(thread);
+                self.arm(thread.settings().deadlines.write, thread);
                 true
             }
             Wait::Write => {
