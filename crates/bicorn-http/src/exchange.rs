@@ -15,9 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::body::ResponseBody;
-use crate::headers::{RequestHead, ResponseHead};
-use crate::mailbox::{Action, Command, Mailbox};
+use crate::headers::RequestHead;
+use crate::mailbox::{Action, Command, Mailbox, ResponsePart};
 
 /// Content the application may be ahead of the socket before [`ResponseSender::poll_ready`] waits.
 ///
@@ -73,7 +72,7 @@ struct Shared {
     id: ExchangeId,
     mailbox: Arc<Mailbox>,
     inbound: Mutex<Inbound>,
-    /// Content sent by the application and not yet taken by the socket: see [`ResponseBody::cost`].
+    /// Content sent by the application and not yet taken by the socket: see [`cost`](crate::ResponseBody::cost).
     unsent: AtomicUsize,
     /// The peer takes nothing any more.
     is_gone: AtomicBool,
@@ -186,12 +185,12 @@ pub struct ResponseSender {
 
 impl ResponseSender {
     /// Send a part of the response.
-    pub fn send(&self, head: Option<ResponseHead>, body: ResponseBody, last: bool) {
-        self.shared.unsent.fetch_add(body.cost(), Ordering::Relaxed);
-        if last {
+    pub fn send(&self, part: ResponsePart) {
+        self.shared.unsent.fetch_add(part.body.cost(), Ordering::Relaxed);
+        if part.last {
             self.is_settled.store(true, Ordering::Relaxed);
         }
-        self.shared.command(Action::Respond { head, body, last });
+        self.shared.command(Action::Respond(part));
     }
 
     /// Give up on the response, or on the connection once the response is complete.
@@ -293,7 +292,7 @@ impl ExchangeControl {
         self.shared.update(|inbound| inbound.is_finished = true);
     }
 
-    /// The socket took content that had cost so many bytes ([`ResponseBody::cost`]).
+    /// The socket took content that had cost so many bytes ([`cost`](crate::ResponseBody::cost)).
     pub fn written(&self, bytes: usize) {
         if bytes == 0 {
             return;

@@ -136,8 +136,7 @@ impl fmt::Display for FieldError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Name => "Invalid HTTP header name.",
-            Self::Value => "Invalid HTTP header value.",
-            Self::ContentLength => "Invalid HTTP header value.",
+            Self::Value | Self::ContentLength => "Invalid HTTP header value.",
         })
     }
 }

@@ -25,5 +25,5 @@ pub use body::ResponseBody;
 pub use error::PeerError;
 pub use exchange::{Exchange, ExchangeControl, ExchangeId, Received, RequestBody, ResponseSender};
 pub use headers::{FieldError, RequestHead, ResponseHead, Version};
-pub use mailbox::{Action, Command, Mailbox};
+pub use mailbox::{Action, Command, Mailbox, ResponsePart};
 pub use output::Output;

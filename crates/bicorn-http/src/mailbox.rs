@@ -32,17 +32,21 @@ pub enum Action {
     Continue,
     /// The application took chunks: read on.
     Resume,
-    /// A part of the response: head, content, end, each optional.
-    Respond {
-        /// The head, with the first part only.
-        head: Option<ResponseHead>,
-        /// Content behind the head.
-        body: ResponseBody,
-        /// Whether the response is complete with this part.
-        last: bool,
-    },
+    /// Send a part of the response.
+    Respond(ResponsePart),
     /// The response cannot be completed, or the connection must not be used again: close it.
     Close,
+}
+
+/// A part of a response: head, content, end, each optional.
+#[derive(Debug, Default)]
+pub struct ResponsePart {
+    /// The head, with the first part only.
+    pub head: Option<ResponseHead>,
+    /// Content behind the head.
+    pub body: ResponseBody,
+    /// Whether the response is complete with this part.
+    pub last: bool,
 }
 
 /// The inbox of one I/O thread.
@@ -109,27 +113,28 @@ impl Mailbox {
     }
 }
 
-/// Join a body part to the one queued just before it, if both belong to the same exchange.
+/// Join a body part to the one queued just before it, if both belong to the same exchange. A part with a
+/// head stays alone, so that how a response is framed never depends on how fast the I/O thread is.
 fn merge(commands: &mut [Command], command: Command) -> Option<Command> {
-    let Command { exchange, action: Action::Respond { head: None, body, last } } = command else {
+    let Command { exchange, action: Action::Respond(ResponsePart { head: None, body, last }) } = command
+    else {
         return Some(command);
     };
-    if let Some(Command { exchange: queued, action: Action::Respond { body: gathered, last: ends, .. } }) =
-        commands.last_mut()
-        && *queued == exchange
-        && !*ends
-    {
-        match gathered.append(body) {
-            Ok(()) => {
-                *ends = last;
-                return None;
-            }
-            Err(body) => {
-                return Some(Command { exchange, action: Action::Respond { head: None, body, last } });
+    let rest = match commands.last_mut() {
+        Some(Command { exchange: queued, action: Action::Respond(part) })
+            if *queued == exchange && part.head.is_none() && !part.last =>
+        {
+            match part.body.append(body) {
+                Ok(()) => {
+                    part.last = last;
+                    return None;
+                }
+                Err(body) => body,
             }
         }
-    }
-    Some(Command { exchange, action: Action::Respond { head: None, body, last } })
+        _ => body,
+    };
+    Some(Command { exchange, action: Action::Respond(ResponsePart { head: None, body: rest, last }) })
 }
 
 impl fmt::Debug for Mailbox {

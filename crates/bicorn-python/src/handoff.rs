@@ -17,7 +17,7 @@ use std::task::{Poll, Wake, Waker};
 
 use bicorn_http::Exchange;
 use bicorn_server::{ConnectionInfo, Notice};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::pybacked::PyBackedBytes;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -81,7 +81,13 @@ impl HandOff {
         if self.sender.len() < QUEUE_EXCHANGES {
             return Poll::Ready(());
         }
-        lock(&self.blocked).push(waker.clone());
+        {
+            let mut blocked = lock(&self.blocked);
+            // One waker for each I/O thread, however many of its connections ask.
+            if !blocked.iter().any(|known| known.will_wake(waker)) {
+                blocked.push(waker.clone());
+            }
+        }
         // The loop thread may have made room between the two looks.
         if self.sender.len() < QUEUE_EXCHANGES { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -158,10 +164,7 @@ impl HandOff {
 
     /// The next exchange.
     pub(crate) fn next(&self) -> Option<Arrival> {
-        match self.receiver.try_recv() {
-            Ok(arrival) => Some(arrival),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.receiver.try_recv().ok()
     }
 
     /// Wake I/O threads that found the queue full.

@@ -12,6 +12,7 @@
 mod application;
 mod asgi;
 mod awaitable;
+mod event_loop;
 #[expect(unsafe_code, reason = "the one place for it")]
 mod ffi;
 mod handoff;

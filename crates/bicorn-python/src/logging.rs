@@ -40,6 +40,13 @@ pub(crate) struct AccessFacts {
     pub(crate) client: Py<PyAny>,
 }
 
+/// A response that starts, for the access log.
+pub(crate) struct Served<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) connection: &'a ConnectionInfo,
+    pub(crate) status: u16,
+}
+
 /// Where access lines may be written directly, and what must hold for that to be the same as logging.
 #[pyclass(frozen, module = "bicorn._bicorn")]
 pub(crate) struct AccessLogTarget {
@@ -163,19 +170,17 @@ impl Logs {
     pub(crate) fn access(
         &self,
         py: Python<'_>,
-        head: &RequestHead,
-        connection: &ConnectionInfo,
+        served: &Served<'_>,
         facts: Option<AccessFacts>,
-        status: u16,
     ) -> PyResult<()> {
         let mode = self.mode(py);
         let Some(facts) = facts.filter(|_| mode != SILENT) else { return Ok(()) };
         match &self.direct {
             Some(direct) if mode == DIRECT && facts.is_unchanged(py) => {
-                direct.record(head, connection, facts.path.bind(py), status);
+                direct.record(served, facts.path.bind(py));
                 Ok(())
             }
-            _ => self.access_through_python(py, &facts, status),
+            _ => self.access_through_python(py, &facts, served.status),
         }
     }
 
@@ -243,7 +248,8 @@ impl AccessFacts {
 }
 
 impl Direct {
-    fn record(&self, head: &RequestHead, connection: &ConnectionInfo, path: &Bound<'_, PyAny>, status: u16) {
+    fn record(&self, served: &Served<'_>, path: &Bound<'_, PyAny>) {
+        let Served { head, connection, status } = *served;
         let mut batch = lock(&self.batch);
         // The scope's path has the root path in front and U+FFFD for invalid UTF-8: quote that, not the raw one.
         let text = path.cast::<pyo3::types::PyString>().ok().and_then(|path| path.to_str().ok());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bicorn_http::{Mailbox, ResponseSender};
 use bicorn_server::{Notice, Server};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -17,6 +18,7 @@ use slab::Slab;
 use crate::asgi::http::HttpExchange;
 use crate::asgi::scope::ScopeBuilder;
 use crate::awaitable::Ready;
+use crate::event_loop::EventLoop;
 use crate::handoff::{Arrival, HandOff, lock};
 use crate::logging::{AccessFacts, Logs};
 
@@ -39,23 +41,13 @@ pub(crate) struct Links {
     pub(crate) on_change: Py<PyAny>,
 }
 
-/// The running loop, and what is called on it often.
-struct RunningLoop {
-    call_soon: Py<PyAny>,
-    create_future: Py<PyAny>,
-    spawn: Spawn,
-    /// Calls [`LoopThread::drain`] again.
-    drain: Py<PyAny>,
-    /// Calls [`LoopThread::flush`].
-    flush: Py<PyAny>,
-}
-
-/// How a coroutine becomes a task.
-enum Spawn {
-    /// `asyncio.Task(coroutine, loop=…, eager_start=True)`: Python 3.12 and later.
-    Eager { task: Py<PyAny>, keywords: Py<PyDict> },
-    /// `loop.create_task(coroutine)`.
-    Scheduled { create_task: Py<PyAny> },
+/// What a loop thread is made of.
+pub(crate) struct Parts {
+    pub(crate) handoff: Arc<HandOff>,
+    pub(crate) links: Links,
+    pub(crate) limits: LoopLimits,
+    pub(crate) logs: Logs,
+    pub(crate) scopes: ScopeBuilder,
 }
 
 /// An exchange whose application is suspended, or waits for news.
@@ -83,7 +75,7 @@ pub(crate) struct LoopThread {
     logs: Logs,
     scopes: Mutex<ScopeBuilder>,
     ready: Py<Ready>,
-    running_loop: OnceLock<RunningLoop>,
+    event_loop: OnceLock<EventLoop>,
     running: Mutex<Slab<Running>>,
     /// Exchanges whose head waits for the end of the tick.
     held: Mutex<Vec<Py<HttpExchange>>>,
@@ -98,14 +90,8 @@ pub(crate) struct LoopThread {
 }
 
 impl LoopThread {
-    pub(crate) fn new(
-        py: Python<'_>,
-        handoff: Arc<HandOff>,
-        links: Links,
-        limits: LoopLimits,
-        logs: Logs,
-        scopes: ScopeBuilder,
-    ) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, parts: Parts) -> PyResult<Self> {
+        let Parts { handoff, links, limits, logs, scopes } = parts;
         Ok(Self {
             handoff,
             links: Mutex::new(Some(links)),
@@ -113,7 +99,7 @@ impl LoopThread {
             logs,
             scopes: Mutex::new(scopes),
             ready: Py::new(py, Ready)?,
-            running_loop: OnceLock::new(),
+            event_loop: OnceLock::new(),
             running: Mutex::default(),
             held: Mutex::default(),
             touched: Mutex::default(),
@@ -125,36 +111,9 @@ impl LoopThread {
         })
     }
 
-    /// Remember the loop. `drain` and `flush` are callables for [`LoopThread::drain`] and
-    /// [`LoopThread::flush`].
-    pub(crate) fn set_loop(
-        &self,
-        event_loop: &Bound<'_, PyAny>,
-        drain: Py<PyAny>,
-        flush: Py<PyAny>,
-    ) -> PyResult<()> {
-        let py = event_loop.py();
-        let spawn = if py.version_info() >= (3, 12) {
-            let keywords = PyDict::new(py);
-            keywords.set_item("loop", event_loop)?;
-            keywords.set_item("eager_start", true)?;
-            Spawn::Eager {
-                task: py.import("asyncio")?.getattr("Task")?.unbind(),
-                keywords: keywords.unbind(),
-            }
-        } else {
-            Spawn::Scheduled { create_task: event_loop.getattr("create_task")?.unbind() }
-        };
-        let running_loop = RunningLoop {
-            call_soon: event_loop.getattr("call_soon")?.unbind(),
-            create_future: event_loop.getattr("create_future")?.unbind(),
-            spawn,
-            drain,
-            flush,
-        };
-        self.running_loop
-            .set(running_loop)
-            .map_err(|_| pyo3::exceptions::PyRuntimeError::new_err("the server was started before"))
+    /// Remember the loop.
+    pub(crate) fn set_loop(&self, event_loop: EventLoop) -> PyResult<()> {
+        self.event_loop.set(event_loop).map_err(|_| PyRuntimeError::new_err("the server was started before"))
     }
 
     pub(crate) fn set_server(&self, server: Server) {
@@ -202,14 +161,8 @@ impl LoopThread {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.event_loop()?.create_future.bind(py).call0()
-    }
-
-    fn event_loop(&self) -> PyResult<&RunningLoop> {
-        self.running_loop
-            .get()
-            .ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("the server was not started"))
+    pub(crate) fn event_loop(&self) -> PyResult<&EventLoop> {
+        self.event_loop.get().ok_or_else(|| PyRuntimeError::new_err("the server was not started"))
     }
 
     /// Cancel every running task; returns how many there were.
@@ -237,8 +190,7 @@ impl LoopThread {
         if worked.as_ref().is_ok_and(|is_spent| !is_spent) && self.handoff.park() {
             return flushed;
         }
-        let running_loop = self.event_loop()?;
-        running_loop.call_soon.bind(py).call1((&running_loop.drain,))?;
+        self.event_loop()?.drain_soon(py)?;
         worked.map(|_| ()).and(flushed)
     }
 
@@ -306,8 +258,7 @@ impl LoopThread {
 
     fn plan_flush(&self, py: Python<'_>) -> PyResult<()> {
         if !self.will_flush.swap(true, Ordering::Relaxed) {
-            let running_loop = self.event_loop()?;
-            running_loop.call_soon.bind(py).call1((&running_loop.flush,))?;
+            self.event_loop()?.flush_soon(py)?;
         }
         Ok(())
     }
@@ -333,7 +284,7 @@ impl LoopThread {
         let send = exchange.getattr(intern!(py, "send"))?;
         let coroutine = run_asgi.bind(py).call1((app, scope.dict, receive, send, &exchange))?;
         self.tasks.fetch_add(1, Ordering::Relaxed);
-        let task = self.spawn(py, coroutine)?;
+        let task = self.event_loop()?.spawn(py, &coroutine, self.limits.reset_contextvars)?;
         if !exchange.get().is_app_done() {
             let key = HttpExchange::register(&exchange);
             if let Some(running) = lock(&self.running).get_mut(key) {
@@ -341,28 +292,6 @@ impl LoopThread {
             }
         }
         Ok(())
-    }
-
-    fn spawn<'py>(&self, py: Python<'py>, coroutine: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let context = if self.limits.reset_contextvars {
-            Some(py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "Context"))?)
-        } else {
-            None
-        };
-        match (&self.event_loop()?.spawn, context) {
-            (Spawn::Eager { task, keywords }, None) => {
-                task.bind(py).call((coroutine,), Some(keywords.bind(py)))
-            }
-            (Spawn::Eager { task, keywords }, Some(context)) => {
-                let keywords = keywords.bind(py).copy()?;
-                keywords.set_item("context", context)?;
-                task.bind(py).call((coroutine,), Some(&keywords))
-            }
-            (Spawn::Scheduled { create_task }, None) => create_task.bind(py).call1((coroutine,)),
-            (Spawn::Scheduled { create_task }, Some(context)) => {
-                context.call_method1("run", (create_task, coroutine))
-            }
-        }
     }
 
     fn is_overloaded(&self) -> bool {

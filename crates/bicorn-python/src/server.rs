@@ -11,9 +11,10 @@ use pyo3::types::PyDict;
 
 use crate::application::PythonApplication;
 use crate::asgi::scope::ScopeBuilder;
+use crate::event_loop::EventLoop;
 use crate::handoff::{HandOff, lock};
 use crate::logging::{AccessLogTarget, Logs};
-use crate::loop_thread::{Links, LoopLimits, LoopThread};
+use crate::loop_thread::{Links, LoopLimits, LoopThread, Parts};
 use crate::settings::Settings;
 
 /// I/O threads, their connections, and the hand-off to one event loop.
@@ -59,10 +60,11 @@ impl HttpServer {
         let scopes = ScopeBuilder::new(py, asgi_version, state, &options.root_path)?;
         let logs = Logs::new(error_logger, access_logger, access_log_target)?;
         let links = Links { app, run_asgi, on_change };
+        let parts = Parts { handoff, links, limits, logs, scopes };
         Ok(Self {
-            loop_thread: Arc::new(LoopThread::new(py, handoff, links, limits, logs, scopes)?),
+            loop_thread: Arc::new(LoopThread::new(py, parts)?),
             settings: settings.unbind(),
-            default_fields: field_lines(&default_headers)?,
+            default_fields: field_lines(default_headers)?,
             watching: Mutex::new(None),
         })
     }
@@ -77,7 +79,7 @@ impl HttpServer {
         let py = slf.py();
         let server = slf.get();
         let drain = slf.getattr("_drain")?;
-        server.loop_thread.set_loop(event_loop, drain.clone().unbind(), slf.getattr("_flush")?.unbind())?;
+        server.loop_thread.set_loop(EventLoop::new(event_loop, &drain, &slf.getattr("_flush")?)?)?;
         let sockets: Vec<OwnedFd> = listeners
             .into_iter()
             .map(|fd| crate::ffi::duplicate(fd).map(OwnedFd::from))
@@ -196,13 +198,13 @@ impl HttpServer {
 }
 
 /// `name: value CRLF` lines.
-fn field_lines(headers: &[(Vec<u8>, Vec<u8>)]) -> PyResult<Vec<u8>> {
+fn field_lines(headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<Vec<u8>> {
     let mut lines = Vec::new();
     for (name, value) in headers {
         // One head each: `content-length` twice, say, is the operator's own affair.
         let mut head = ResponseHead::new(200);
-        head.push(name, value).map_err(|error| {
-            let name = String::from_utf8_lossy(name).into_owned();
+        head.push(&name, &value).map_err(|error| {
+            let name = String::from_utf8_lossy(&name).into_owned();
             PyValueError::new_err(format!("invalid default header {name:?}: {error}"))
         })?;
         lines.extend_from_slice(head.lines());

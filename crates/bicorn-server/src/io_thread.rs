@@ -57,6 +57,11 @@ pub(crate) struct Shared {
 /// Connection ids are unique in the process, so that several servers can share an application.
 static NEXT_CONNECTION_ID: AtomicU64 = AtomicU64::new(1);
 
+/// A connection id that no other server of the process uses.
+pub(crate) fn next_connection_id() -> u64 {
+    NEXT_CONNECTION_ID.fetch_add(1, Ordering::Relaxed)
+}
+
 /// One I/O thread, as everything that runs on it sees it.
 pub(crate) struct Thread<A> {
     application: A,
@@ -120,10 +125,6 @@ impl<A: Application> Thread<A> {
         self.serial.get()
     }
 
-    pub(crate) fn next_connection_id(&self) -> u64 {
-        NEXT_CONNECTION_ID.fetch_add(1, Ordering::Relaxed)
-    }
-
     pub(crate) fn with_scratch<R>(&self, work: impl FnOnce(&mut [u8]) -> R) -> R {
         work(&mut self.scratch.borrow_mut())
     }
@@ -147,7 +148,7 @@ impl<A: Application> Thread<A> {
     fn adopt(self: &Rc<Self>, transport: Transport) {
         let peer = transport.peer();
         let info = ConnectionInfo {
-            id: self.next_connection_id(),
+            id: next_connection_id(),
             peer: peer.map(|address| address.ip()),
             client: peer.map(|address| PeerAddress {
                 host: address.ip().to_string(),

@@ -160,9 +160,10 @@ impl Decoder {
         }
         match (self.state, byte) {
             (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => Ok(State::TrailerName),
-            (State::TrailerName, b':') => Ok(State::TrailerValue),
             (State::TrailerValue, b'\r') => Ok(State::TrailerLineFeed),
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => Ok(State::TrailerValue),
+            (State::TrailerName, b':') | (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => {
+                Ok(State::TrailerValue)
+            }
             (State::TrailerLineFeed, b'\n') => Ok(State::TrailerStart),
             _ => Err(PeerError::Field),
         }

@@ -11,9 +11,9 @@
 use super::chunked::{Decoder, Piece};
 use super::encode::{self, Situation};
 use super::head::{self, Limits};
-use crate::body::ResponseBody;
 use crate::error::PeerError;
 use crate::headers::{RequestHead, ResponseHead, Version};
+use crate::mailbox::ResponsePart;
 use crate::output::Output;
 
 /// Content that no application wants any more is read up to this, so that the connection can be used again;
@@ -123,7 +123,7 @@ impl Connection {
         match &event {
             Event::End => self.reading = Reading::Done,
             Event::Content(content) if self.writing == Writing::Complete => {
-                self.drained += content.len() as u64
+                self.drained += content.len() as u64;
             }
             _ => {}
         }
@@ -181,19 +181,13 @@ impl Connection {
     }
 
     /// Write a part of the response. `defaults` are the server's own field lines, for the head.
-    pub fn respond(
-        &mut self,
-        head: Option<&ResponseHead>,
-        content: ResponseBody,
-        last: bool,
-        defaults: &[u8],
-        output: &mut Output,
-    ) -> Progress {
+    pub fn respond(&mut self, part: ResponsePart, defaults: &[u8], output: &mut Output) -> Progress {
+        let ResponsePart { head, body, last } = part;
         if let (Some(head), Writing::Awaiting) = (head, self.writing) {
-            self.write_head(head, last.then_some(content.len()), defaults, output);
+            self.write_head(&head, last.then_some(body.len()), defaults, output);
         }
         let Writing::Streaming(mut framing) = self.writing else { return Progress::Broken };
-        let fits = encode::body(&mut framing, content, output);
+        let fits = encode::body(&mut framing, body, output);
         self.writing = Writing::Streaming(framing);
         if !fits {
             self.keep_alive = false;

@@ -1,17 +1,14 @@
 //! One HTTP exchange, as the application sees it: `receive` and `send` (ASGI HTTP 2.3).
 //!
-//! ```text
-//!   AwaitingStart ──start──▶ HeadHeld ──body, or end of the tick──▶ Streaming ──last body──▶ Complete
-//!         │                     │                                       │
-//!         └─── failed: 500 ─────┴── failed: 500          failed: the connection closes
-//! ```
-//! The head waits for the first body of the same loop tick, so that a short response leaves in one write and
-//! an application that fails right behind its start still gets a 500. The texts of all errors are uvicorn's.
+//! `response.rs` decides which events may come; here they are taken from Python, answered, and carried out.
+//! The texts of all errors are uvicorn's. The lock is never held while Python code may run.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use bicorn_http::{Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponseSender};
+use bicorn_http::{
+    Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponsePart, ResponseSender,
+};
 use bicorn_server::ConnectionInfo;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -19,35 +16,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::event;
+use super::response::Response;
 use crate::awaitable::{Purpose, Waiting};
 use crate::handoff::{Arrival, ExchangeWaker, lock};
-use crate::logging::AccessFacts;
+use crate::logging::{AccessFacts, Served};
 use crate::loop_thread::LoopThread;
-
-/// How far the response has come. Orders that ASGI forbids are missing transitions.
-#[derive(Debug)]
-enum ResponseState {
-    AwaitingStart,
-    HeadHeld(ResponseHead),
-    Streaming,
-    Complete,
-}
-
-/// How much content the response may have.
-#[derive(Debug, Clone, Copy)]
-enum Content {
-    /// Any amount: the engine frames it.
-    Free,
-    /// Exactly so many bytes more.
-    Length(u64),
-    /// None: 204 and 304.
-    Forbidden,
-    /// Whatever comes is dropped: HEAD.
-    Dropped,
-}
-
-const LONGER: &str = "Response content longer than Content-Length";
-const SHORTER: &str = "Response content shorter than Content-Length";
 
 /// One request and its response.
 #[pyclass(frozen, module = "bicorn._bicorn")]
@@ -60,8 +33,7 @@ pub(crate) struct HttpExchange {
 }
 
 struct Inner {
-    state: ResponseState,
-    content: Content,
+    response: Response,
     body: RequestBody,
     /// What the access log shows; taken when it is logged.
     facts: Option<AccessFacts>,
@@ -73,22 +45,20 @@ struct Inner {
     is_app_done: bool,
 }
 
-/// What has to follow a part of a response, outside the lock.
+/// What has to follow a change of the response, outside the lock.
 #[derive(Default)]
 struct After {
     /// The status to log: the head has been sent.
     logged: Option<(u16, Option<AccessFacts>)>,
     is_complete: bool,
     waiters: Vec<Py<PyAny>>,
-    error: Option<&'static str>,
 }
 
 impl HttpExchange {
     pub(crate) fn new(loop_thread: Arc<LoopThread>, arrival: Arrival, facts: Option<AccessFacts>) -> Self {
         let Arrival { exchange, connection } = arrival;
         let inner = Inner {
-            state: ResponseState::AwaitingStart,
-            content: Content::Free,
+            response: Response::new(),
             body: exchange.body,
             facts,
             waiters: Vec::new(),
@@ -142,7 +112,7 @@ impl HttpExchange {
     pub(crate) fn wait<'py>(slf: &Bound<'py, Self>, purpose: Purpose) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let exchange = slf.get();
-        let future = exchange.loop_thread.create_future(py)?;
+        let future = exchange.loop_thread.event_loop()?.create_future(py)?;
         let key = Self::register(slf);
         let is_ready = {
             let mut inner = lock(&exchange.inner);
@@ -166,7 +136,7 @@ impl HttpExchange {
     fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let received = {
             let mut inner = lock(&self.inner);
-            if matches!(inner.state, ResponseState::Complete) || self.sender.is_gone() {
+            if inner.response.is_complete() || self.sender.is_gone() {
                 Some(Received::Disconnected)
             } else {
                 inner.body.try_receive()
@@ -188,79 +158,40 @@ impl HttpExchange {
         Ok(Some(event))
     }
 
-    fn hold_head(slf: &Bound<'_, Self>, head: ResponseHead) -> PyResult<()> {
-        let exchange = slf.get();
-        let content = match (exchange.head.method(), head.status()) {
-            (b"HEAD", _) => Content::Dropped,
-            (_, 204 | 304) => Content::Forbidden,
-            _ if head.has_transfer_encoding() => Content::Free,
-            _ => head.content_length().map_or(Content::Free, Content::Length),
-        };
-        {
-            let mut inner = lock(&exchange.inner);
-            inner.content = content;
-            inner.state = ResponseState::HeadHeld(head);
-        }
-        exchange.loop_thread.hold(slf)
-    }
-
     /// Send the head alone, if it still waits for content.
     pub(crate) fn flush_head(&self, py: Python<'_>) -> PyResult<()> {
         let after = {
             let mut inner = lock(&self.inner);
-            if !matches!(inner.state, ResponseState::HeadHeld(_)) {
-                return Ok(());
-            }
-            self.transmit(&mut inner, ResponseBody::Empty, false)
+            let part = inner.response.release_head();
+            part.map(|part| self.transmit(&mut inner, part))
         };
-        self.follow(py, after)
+        after.map_or(Ok(()), |after| self.follow(py, after))
     }
 
     fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<()> {
-        let after = self.account(&mut lock(&self.inner), body, last);
-        let error = after.error;
-        self.follow(py, after)?;
+        let (after, error) = {
+            let mut inner = lock(&self.inner);
+            let verdict = inner.response.add(body, last);
+            (verdict.part.map(|part| self.transmit(&mut inner, part)), verdict.error)
+        };
+        if let Some(after) = after {
+            self.follow(py, after)?;
+        }
         error.map_or(Ok(()), |text| Err(PyRuntimeError::new_err(text)))
     }
 
-    /// Check content against what the head announced, and send what may be sent.
-    fn account(&self, inner: &mut Inner, body: ResponseBody, last: bool) -> After {
-        let fail = |error| After { error: Some(error), ..After::default() };
-        match &mut inner.content {
-            Content::Free => self.transmit(inner, body, last),
-            Content::Dropped => self.transmit(inner, ResponseBody::Empty, last),
-            Content::Forbidden if body.is_empty() => self.transmit(inner, body, last),
-            Content::Forbidden => fail(LONGER),
-            Content::Length(remaining) => {
-                let Some(rest) = remaining.checked_sub(body.len() as u64) else { return fail(LONGER) };
-                *remaining = rest;
-                if last && rest > 0 {
-                    // With the head still here, nothing has left and a 500 can take its place.
-                    if matches!(inner.state, ResponseState::HeadHeld(_)) {
-                        return fail(SHORTER);
-                    }
-                    return After { error: Some(SHORTER), ..self.transmit(inner, body, false) };
-                }
-                self.transmit(inner, body, last)
-            }
-        }
-    }
-
-    fn transmit(&self, inner: &mut Inner, body: ResponseBody, last: bool) -> After {
-        let next = if last { ResponseState::Complete } else { ResponseState::Streaming };
-        let head = match std::mem::replace(&mut inner.state, next) {
-            ResponseState::HeadHeld(head) => Some(head),
-            _ => None,
-        };
-        let logged = head.as_ref().map(|head| (head.status(), inner.facts.take()));
-        self.sender.send(head, body, last);
-        let waiters = if last { std::mem::take(&mut inner.waiters) } else { Vec::new() };
-        After { logged, is_complete: last, waiters, error: None }
+    fn transmit(&self, inner: &mut Inner, part: ResponsePart) -> After {
+        let logged = part.head.as_ref().map(|head| (head.status(), inner.facts.take()));
+        let is_complete = part.last;
+        self.sender.send(part);
+        let waiters = if is_complete { std::mem::take(&mut inner.waiters) } else { Vec::new() };
+        After { logged, is_complete, waiters }
     }
 
     fn follow(&self, py: Python<'_>, after: After) -> PyResult<()> {
         if let Some((status, facts)) = after.logged {
-            self.loop_thread.logs().access(py, &self.head, &self.connection, facts, status)?;
+            let served = Served { head: &self.head, connection: &self.connection, status };
+            self.loop_thread.logs().access(py, &served, facts)?;
         }
         wake_all(py, &after.waiters)?;
         if after.is_complete {
@@ -284,15 +215,15 @@ impl HttpExchange {
         let body = if is_head { ResponseBody::Empty } else { ResponseBody::copied(text) };
         let after = {
             let mut inner = lock(&self.inner);
-            inner.state = ResponseState::HeadHeld(head);
-            self.transmit(&mut inner, body, true)
+            let part = inner.response.replace(head, body);
+            self.transmit(&mut inner, part)
         };
         self.follow(py, after)
     }
 
     /// The application has ended without a complete response: give what can still be given.
     fn end_badly(&self, py: Python<'_>) -> PyResult<()> {
-        let has_begun = matches!(lock(&self.inner).state, ResponseState::Streaming | ResponseState::Complete);
+        let has_begun = lock(&self.inner).response.has_begun();
         if has_begun {
             self.sender.close();
             self.loop_thread.touch(py, &self.sender)
@@ -319,10 +250,9 @@ impl HttpExchange {
             logs.error(py, (text, result))?;
             return self.end_badly(py);
         }
-        let (is_started, is_complete) = match lock(&self.inner).state {
-            ResponseState::AwaitingStart => (false, false),
-            ResponseState::HeadHeld(_) | ResponseState::Streaming => (true, false),
-            ResponseState::Complete => (true, true),
+        let (is_started, is_complete) = {
+            let inner = lock(&self.inner);
+            (inner.response.is_started(), inner.response.is_complete())
         };
         if is_complete {
             return Ok(());
@@ -370,22 +300,18 @@ impl HttpExchange {
         }
         let kind = event::required(message, intern!(py, "type"))?;
         let is = |name: &str| kind.cast::<PyString>().is_ok_and(|kind| kind == name);
-        let stage = match lock(&exchange.inner).state {
-            ResponseState::AwaitingStart => "http.response.start",
-            ResponseState::HeadHeld(_) | ResponseState::Streaming => "http.response.body",
-            ResponseState::Complete => "",
-        };
-        if stage.is_empty() {
+        let Some(expected) = lock(&exchange.inner).response.expects() else {
             let text = format!("Unexpected ASGI message '{kind}' sent, after response already completed.");
             return Err(PyRuntimeError::new_err(text));
+        };
+        if !is(expected) {
+            let text = format!("Expected ASGI message '{expected}', but got '{kind}'.");
+            return Err(PyRuntimeError::new_err(text));
         }
-        if !is(stage) {
-            return Err(PyRuntimeError::new_err(format!(
-                "Expected ASGI message '{stage}', but got '{kind}'."
-            )));
-        }
-        if stage == "http.response.start" {
-            Self::hold_head(slf, event::response_start(message)?)?;
+        if expected == "http.response.start" {
+            let head = event::response_start(message)?;
+            lock(&exchange.inner).response.start(head, exchange.head.method());
+            exchange.loop_thread.hold(slf)?;
             return Ok(exchange.loop_thread.ready(py));
         }
         let (body, more) = event::response_body(message, exchange.loop_thread.handoff())?;

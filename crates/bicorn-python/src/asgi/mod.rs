@@ -2,4 +2,5 @@
 
 pub(crate) mod event;
 pub(crate) mod http;
+mod response;
 pub(crate) mod scope;

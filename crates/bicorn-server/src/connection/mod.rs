@@ -286,9 +286,7 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         match self.phase {
-            Phase::Open => Poll::Pending,
-            Phase::Closing if !self.output.is_empty() => Poll::Pending,
-            Phase::Closing => {
+            Phase::Closing if self.output.is_empty() => {
                 let is_shut = matches!(self.transport.poll_shutdown(context), Poll::Ready(Ok(())));
                 if !is_shut || !self.must_linger || self.is_peer_finished {
                     return Poll::Ready(());
@@ -301,7 +299,7 @@ impl Connection {
             Phase::Lingering { discarded } if self.is_peer_finished || discarded >= LINGER_BYTES => {
                 Poll::Ready(())
             }
-            Phase::Lingering { .. } => Poll::Pending,
+            Phase::Open | Phase::Closing | Phase::Lingering { .. } => Poll::Pending,
         }
     }
 

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use bicorn_http::http1::{Event, connection::Progress};
-use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponseBody, ResponseHead};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponsePart};
 
 use super::{Connection, Phase};
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
-use crate::io_thread::Thread;
+use crate::io_thread::{Thread, next_connection_id};
 
 impl Connection {
     /// Feed the engine with bytes that follow everything it has seen; keep what it cannot take yet.
+    ///
+    /// An exchange is handed over behind all content that came with its head, so that the application gets a
+    /// small body as one event, as under uvicorn.
     pub(super) fn parse<A: Application>(&mut self, mut input: &[u8], thread: &Thread<A>) {
-        while self.phase == Phase::Open && self.waiting.is_none() {
+        while self.phase == Phase::Open {
             match self.engine.read(&mut input) {
                 Ok(None) => break,
                 Ok(Some(Event::Head { head, has_content })) => self.begin(head, has_content, thread),
@@ -33,13 +36,12 @@ impl Connection {
         if self.phase == Phase::Open {
             self.unread.extend_from_slice(input);
         }
+        self.offer_waiting(thread);
     }
 
     /// Go on with bytes that had to wait, and with an exchange that found no place.
     pub(super) fn take_turn<A: Application>(&mut self, thread: &Thread<A>) {
-        if let Some(exchange) = self.waiting.take() {
-            self.offer(exchange, thread);
-        }
+        self.offer_waiting(thread);
         if !self.unread.is_empty() && self.waiting.is_none() && self.engine.is_reading_head() {
             let unread = std::mem::take(&mut self.unread);
             self.parse(&unread, thread);
@@ -60,15 +62,15 @@ impl Connection {
         }
         self.control = Some(control);
         self.uncredited = 0;
-        self.offer(exchange, thread);
+        self.waiting = Some(exchange);
     }
 
-    /// Hand an exchange over, or keep it until the hand-off has a place.
-    fn offer<A: Application>(&mut self, exchange: Exchange, thread: &Thread<A>) {
-        if !thread.has_place(self.key) {
-            self.waiting = Some(exchange);
+    /// Hand the exchange that waits over, once the hand-off has a place.
+    fn offer_waiting<A: Application>(&mut self, thread: &Thread<A>) {
+        if self.waiting.is_none() || !thread.has_place(self.key) {
             return;
         }
+        let Some(exchange) = self.waiting.take() else { return };
         let corrected = thread.settings().proxies.as_ref().and_then(|proxies| {
             let correction = proxies.correct(self.info.peer, exchange.head.fields());
             (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
@@ -77,7 +79,7 @@ impl Connection {
             None => thread.application().handle(exchange, &self.info),
             Some(correction) => {
                 let info = ConnectionInfo {
-                    id: thread.next_connection_id(),
+                    id: next_connection_id(),
                     peer: self.info.peer,
                     client: correction.client.map_or_else(
                         || self.info.client.clone(),
@@ -116,7 +118,7 @@ impl Connection {
             Action::Continue => self.engine.write_continue(&mut self.output),
             // `drive` reads again by itself: there is room now.
             Action::Resume => {}
-            Action::Respond { head, body, last } => self.respond(head.as_ref(), body, last, thread),
+            Action::Respond(part) => self.respond(part, thread),
             Action::Close => {
                 self.must_linger = self.engine.is_reading_content();
                 self.phase = Phase::Closing;
@@ -125,17 +127,10 @@ impl Connection {
         }
     }
 
-    fn respond<A: Application>(
-        &mut self,
-        head: Option<&ResponseHead>,
-        body: ResponseBody,
-        last: bool,
-        thread: &Thread<A>,
-    ) {
-        self.uncredited += body.cost();
-        let progress = thread.with_default_fields(|defaults| {
-            self.engine.respond(head, body, last, defaults, &mut self.output)
-        });
+    fn respond<A: Application>(&mut self, part: ResponsePart, thread: &Thread<A>) {
+        self.uncredited += part.body.cost();
+        let progress =
+            thread.with_default_fields(|defaults| self.engine.respond(part, defaults, &mut self.output));
         match progress {
             Progress::Open => {}
             Progress::Complete => {

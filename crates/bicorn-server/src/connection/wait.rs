@@ -36,12 +36,11 @@ impl Connection {
         }
         match self.phase {
             Phase::Lingering { .. } => Wait::Linger,
-            Phase::Closing => Wait::Nothing,
             Phase::Open if self.waiting.is_some() => Wait::Nothing,
             Phase::Open if self.engine.is_idle() && self.has_served => Wait::NextRequest,
             Phase::Open if self.engine.is_reading_head() => Wait::Head,
             Phase::Open if self.engine.is_reading_content() && self.room_to_read() > 0 => Wait::Content,
-            Phase::Open => Wait::Nothing,
+            Phase::Open | Phase::Closing => Wait::Nothing,
         }
     }
 

@@ -1,0 +1,21 @@
+//! Byte dialogues with the HTTP/1 engine, and the seam above it: no socket, no clock, no runtime.
+//!
+//! One binary, so that the tests link once and share what plays the peer ([`dialogue`], [`messages`]) and
+//! the application ([`seam`]).
+
+mod accepted;
+mod backpressure;
+mod dialogue;
+mod drain;
+mod interim;
+mod keep_alive;
+mod limits;
+mod mailbox;
+mod messages;
+mod receive;
+mod refusals;
+mod refused_content;
+mod refused_heads;
+mod respond;
+mod seam;
+mod splits;
