@@ -28,6 +28,10 @@ const QUEUE_EXCHANGES: usize = 1024;
 /// Notices that may wait; later ones are dropped, because a flood of bad requests must not fill memory.
 const QUEUE_NOTICES: usize = 1024;
 
+/// Content that the socket has taken may stay in memory up to this while the loop has nothing to do; a
+/// wake-up for each large response costs more than it frees.
+const RELEASE_BYTES: usize = 4 * 1024 * 1024;
+
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
 const NOTIFIED: u8 = 2;
@@ -49,9 +53,16 @@ pub(crate) struct HandOff {
     /// I/O threads that found the queue full.
     blocked: Mutex<Vec<Waker>>,
     /// Python objects that an I/O thread is done with.
-    released: Mutex<Vec<PyBackedBytes>>,
+    released: Mutex<Released>,
     state: AtomicU8,
     event: OwnedFd,
+}
+
+#[derive(Default)]
+struct Released {
+    objects: Vec<PyBackedBytes>,
+    /// Sum of their lengths.
+    bytes: usize,
 }
 
 impl HandOff {
@@ -112,11 +123,18 @@ impl HandOff {
         self.wake();
     }
 
-    /// Give a Python object back, to be dropped where Python may be touched. Small ones wait until the loop
-    /// has something else to do.
+    /// Give a Python object back, to be dropped where Python may be touched: with the next batch, or at once
+    /// when much memory waits for it.
     pub(crate) fn release(&self, object: PyBackedBytes) {
-        lock(&self.released).push(object);
-        self.wake();
+        let is_much = {
+            let mut released = lock(&self.released);
+            released.bytes += object.len();
+            released.objects.push(object);
+            released.bytes >= RELEASE_BYTES
+        };
+        if is_much {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -159,7 +177,7 @@ impl HandOff {
         self.receiver.is_empty()
             && lock(&self.woken).is_empty()
             && lock(&self.notices).is_empty()
-            && lock(&self.released).is_empty()
+            && lock(&self.released).bytes < RELEASE_BYTES
     }
 
     /// The next exchange.
@@ -182,7 +200,7 @@ impl HandOff {
     }
 
     pub(crate) fn take_released(&self) -> Vec<PyBackedBytes> {
-        std::mem::take(&mut *lock(&self.released))
+        std::mem::take(&mut *lock(&self.released)).objects
     }
 }
 

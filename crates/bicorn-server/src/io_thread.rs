@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bicorn_http::{Command, Mailbox};
 use slab::Slab;
@@ -35,6 +35,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// Wait after accepting failed for want of descriptors (arbitrary: ten tries a second cost nothing and
 /// recover well within a second).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Failing to accept is reported this often: a line a second says enough.
+const ACCEPT_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the server tells its I/O threads; read when a thread is woken.
 #[derive(Debug, Default)]
@@ -335,6 +338,7 @@ async fn sweep<A: Application>(thread: Rc<Thread<A>>) {
 }
 
 async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
+    let mut last_notice: Option<Instant> = None;
     poll_fn(|context| {
         thread.acceptors.borrow_mut().push(context.waker().clone());
         Poll::Ready(())
@@ -354,7 +358,10 @@ async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
             None => break,
             Some(Ok(transport)) => thread.adopt(transport),
             Some(Err(error)) if is_exhaustion(&error) => {
-                thread.application.notice(Notice::AcceptFailed(error.to_string()));
+                if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {
+                    last_notice = Some(Instant::now());
+                    thread.application.notice(Notice::AcceptFailed(error.to_string()));
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             Some(Err(_)) => {}

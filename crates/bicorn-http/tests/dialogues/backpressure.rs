@@ -1,32 +1,61 @@
 //! Response content on its way from the application.
 
 use bicorn_http::exchange::{HIGH_WATER_BYTES, LOW_WATER_BYTES};
-use bicorn_http::{ResponseBody, ResponseHead};
+use bicorn_http::{Action, ResponseBody, ResponseHead, ResponsePart};
 
 use crate::seam::{Asked, Seam, counting_waker};
 
-fn send(seam: &Seam, bytes: usize) {
-    seam.exchange.response.send(None, ResponseBody::copied(&vec![b'x'; bytes]), false);
+fn send(seam: &Seam, head: Option<ResponseHead>, content: &[u8], last: bool) {
+    let body = ResponseBody::copied(content);
+    seam.exchange.response.send(ResponsePart { head, body, last });
+}
+
+/// Send content that costs so much.
+fn send_content(seam: &Seam, cost: usize) {
+    let overhead = ResponseBody::copied(b"x").cost() - 1;
+    send(seam, None, &vec![b'x'; cost - overhead], false);
+}
+
+/// What the content in the mailbox costs, which is what the connection credits once it is written.
+fn queued_cost(seam: &Seam) -> usize {
+    let mut commands = Vec::new();
+    seam.mailbox.take(&mut commands);
+    let costs = commands.iter().map(|command| match &command.action {
+        Action::Respond(part) => part.body.cost(),
+        _ => 0,
+    });
+    costs.sum()
 }
 
 #[test]
 fn there_is_room_below_the_high_mark() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    send(&seam, HIGH_WATER_BYTES - 1);
+    send_content(&seam, HIGH_WATER_BYTES - 100);
     assert!(seam.exchange.response.is_ready());
     assert!(seam.exchange.response.poll_ready(&waker).is_ready());
-    send(&seam, 1);
+    send_content(&seam, 100);
     assert!(!seam.exchange.response.is_ready());
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
     assert_eq!(woken.count(), 0);
 }
 
 #[test]
+fn small_pieces_count_for_more_than_their_bytes() {
+    let seam = Seam::new();
+    let mut pieces = 0;
+    while seam.exchange.response.is_ready() {
+        send(&seam, None, b"x", false);
+        pieces += 1;
+    }
+    assert!(pieces < HIGH_WATER_BYTES / 8, "{pieces}");
+}
+
+#[test]
 fn falling_to_the_low_mark_wakes() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    send(&seam, HIGH_WATER_BYTES);
+    send_content(&seam, HIGH_WATER_BYTES);
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
     seam.control.written(HIGH_WATER_BYTES - LOW_WATER_BYTES - 1);
     assert_eq!(woken.count(), 0);
@@ -41,7 +70,7 @@ fn falling_to_the_low_mark_wakes() {
 fn one_write_across_the_low_mark_wakes() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    send(&seam, 3 * HIGH_WATER_BYTES);
+    send_content(&seam, 3 * HIGH_WATER_BYTES);
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
     seam.control.written(3 * HIGH_WATER_BYTES);
     assert_eq!(woken.count(), 1);
@@ -51,7 +80,7 @@ fn one_write_across_the_low_mark_wakes() {
 fn a_write_of_nothing_wakes_nobody() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    send(&seam, HIGH_WATER_BYTES);
+    send_content(&seam, HIGH_WATER_BYTES);
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
     seam.control.written(0);
     assert_eq!(woken.count(), 0);
@@ -62,7 +91,7 @@ fn a_write_of_nothing_wakes_nobody() {
 fn nobody_is_held_back_for_a_peer_that_is_gone() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    send(&seam, HIGH_WATER_BYTES);
+    send_content(&seam, HIGH_WATER_BYTES);
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
     seam.control.disconnect();
     assert_eq!(woken.count(), 1);
@@ -73,26 +102,54 @@ fn nobody_is_held_back_for_a_peer_that_is_gone() {
 fn a_peer_that_only_finished_sending_still_holds_back() {
     let seam = Seam::new();
     let (waker, _) = counting_waker();
-    send(&seam, HIGH_WATER_BYTES);
+    send_content(&seam, HIGH_WATER_BYTES);
     seam.control.peer_finished();
     assert!(seam.exchange.response.poll_ready(&waker).is_pending());
 }
 
 #[test]
-fn a_response_arrives_as_it_was_sent() {
+fn what_is_credited_is_what_was_sent() {
     let seam = Seam::new();
     let response = &seam.exchange.response;
-    response.send(Some(ResponseHead::new(200)), ResponseBody::Empty, false);
-    response.send(None, ResponseBody::copied(b"hello"), false);
-    response.send(None, ResponseBody::Empty, true);
-    assert_eq!(seam.asked(), [Asked::Respond(Some(200), vec![b"hello".to_vec()], true)]);
+    for content in [&b""[..], b"one", b"two", &[b'x'; 100_000]] {
+        send(&seam, None, content, false);
+    }
+    response.send(ResponsePart { body: ResponseBody::Shared(vec![0; 100_000].into()), ..Default::default() });
+    send_content(&seam, 2 * HIGH_WATER_BYTES);
+    assert!(!response.is_ready());
+    let cost = queued_cost(&seam);
+    seam.control.written(cost - LOW_WATER_BYTES);
+    assert!(response.is_ready());
+    send_content(&seam, HIGH_WATER_BYTES - LOW_WATER_BYTES - 100);
+    assert!(response.is_ready());
+}
+
+#[test]
+fn empty_parts_leave_nothing_behind() {
+    let seam = Seam::new();
+    for _ in 0..HIGH_WATER_BYTES {
+        send(&seam, None, b"", false);
+    }
+    seam.control.written(queued_cost(&seam));
+    assert!(seam.exchange.response.is_ready());
+}
+
+#[test]
+fn a_response_arrives_as_it_was_sent() {
+    let seam = Seam::new();
+    send(&seam, Some(ResponseHead::new(200)), b"", false);
+    send(&seam, None, b"hello", false);
+    send(&seam, None, b"", true);
+    let expected =
+        [Asked::Respond(Some(200), vec![], false), Asked::Respond(None, vec![b"hello".to_vec()], true)];
+    assert_eq!(seam.asked(), expected);
 }
 
 #[test]
 fn sending_wakes_nobody_until_notified() {
     let seam = Seam::new();
     seam.mailbox.park();
-    seam.exchange.response.send(Some(ResponseHead::new(200)), ResponseBody::Empty, true);
+    send(&seam, Some(ResponseHead::new(200)), b"", true);
     assert_eq!(seam.io_thread.count(), 0);
     seam.exchange.response.notify();
     assert_eq!(seam.io_thread.count(), 1);
@@ -114,8 +171,8 @@ fn giving_up_closes_and_says_so() {
 #[test]
 fn giving_up_in_the_middle_closes_behind_what_was_sent() {
     let seam = Seam::new();
-    seam.exchange.response.send(Some(ResponseHead::new(200)), ResponseBody::copied(b"a"), false);
-    let Seam { exchange, mailbox, .. } = seam;
+    send(&seam, Some(ResponseHead::new(200)), b"a", false);
+    let Seam { exchange, mailbox, control: _control, .. } = seam;
     drop(exchange);
     let mut commands = Vec::new();
     mailbox.take(&mut commands);
@@ -126,15 +183,15 @@ fn giving_up_in_the_middle_closes_behind_what_was_sent() {
 #[test]
 fn nothing_is_given_up_once_complete_closed_or_gone() {
     let endings: [fn(&Seam); 3] = [
-        |seam| seam.exchange.response.send(Some(ResponseHead::new(200)), ResponseBody::Empty, true),
+        |seam| send(seam, Some(ResponseHead::new(200)), b"", true),
         |seam| seam.exchange.response.close(),
         |seam| seam.control.disconnect(),
     ];
     for end in endings {
         let seam = Seam::new();
-        seam.mailbox.park();
         end(&seam);
         seam.asked();
+        seam.mailbox.park();
         let Seam { exchange, mailbox, io_thread, .. } = seam;
         drop(exchange);
         let mut commands = Vec::new();
@@ -146,11 +203,10 @@ fn nothing_is_given_up_once_complete_closed_or_gone() {
 
 #[test]
 fn a_body_that_is_dropped_leaves_the_response_alone() {
-    let Seam { exchange, mailbox, control: _control, io_thread } = Seam::new();
+    let Seam { exchange, mailbox, control: _control, .. } = Seam::new();
     drop(exchange.body);
     let mut commands = Vec::new();
     mailbox.take(&mut commands);
     assert!(commands.is_empty());
-    assert_eq!(io_thread.count(), 0);
-    drop(exchange.response);
+    assert!(!exchange.response.is_gone());
 }

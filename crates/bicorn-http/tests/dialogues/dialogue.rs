@@ -2,7 +2,7 @@
 
 use bicorn_http::http1::connection::Progress;
 use bicorn_http::http1::{Connection, Event, Limits};
-use bicorn_http::{Output, PeerError, RequestHead, ResponseBody, ResponseHead, Version};
+use bicorn_http::{Output, PeerError, RequestHead, ResponseBody, ResponseHead, ResponsePart, Version};
 
 /// The server's own field lines in every head of these tests.
 pub(crate) const DEFAULTS: &[u8] = b"date: now\r\nserver: test\r\n";
@@ -104,8 +104,7 @@ impl Dialogue {
 
     /// Send a part of the response.
     pub(crate) fn respond(&mut self, head: Option<&ResponseHead>, content: &[u8], last: bool) -> Progress {
-        let content = ResponseBody::copied(content);
-        self.connection.respond(head, content, last, DEFAULTS, &mut self.output)
+        self.send(head.cloned(), ResponseBody::copied(content), last)
     }
 
     /// Send a whole response.
@@ -113,9 +112,13 @@ impl Dialogue {
         self.respond(Some(head), content, true)
     }
 
+    /// Send content that is not copied.
     pub(crate) fn share(&mut self, content: &'static [u8], last: bool) -> Progress {
-        let content = ResponseBody::Shared(content.into());
-        self.connection.respond(None, content, last, DEFAULTS, &mut self.output)
+        self.send(None, ResponseBody::Shared(content.into()), last)
+    }
+
+    fn send(&mut self, head: Option<ResponseHead>, body: ResponseBody, last: bool) -> Progress {
+        self.connection.respond(ResponsePart { head, body, last }, DEFAULTS, &mut self.output)
     }
 
     pub(crate) fn write_continue(&mut self) {
@@ -142,12 +145,12 @@ impl Dialogue {
     }
 }
 
-fn note(said: &mut Vec<Said>, event: &Event) {
+fn note(said: &mut Vec<Said>, event: &Event<'_>) {
     match event {
         Event::Head { head, has_content } => said.push(Said::Head(Request::new(head, *has_content))),
-        Event::Chunk(chunk) => match said.last_mut() {
-            Some(Said::Content(content)) => content.push_str(&text(chunk)),
-            _ => said.push(Said::Content(text(chunk))),
+        Event::Content(piece) => match said.last_mut() {
+            Some(Said::Content(content)) => content.push_str(&text(piece)),
+            _ => said.push(Said::Content(text(piece))),
         },
         Event::End => said.push(Said::End),
     }

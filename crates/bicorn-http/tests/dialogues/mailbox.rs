@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bicorn_http::{Action, Command, ExchangeId, Mailbox, ResponseBody, ResponseHead};
+use bicorn_http::{Action, Command, ExchangeId, Mailbox, ResponseBody, ResponseHead, ResponsePart};
 use bytes::Bytes;
 
 use crate::seam::{Asked, Counter, counting_waker};
@@ -22,12 +22,12 @@ fn push(mailbox: &Mailbox, exchange: ExchangeId, action: Action) {
 }
 
 fn part(content: &[u8], last: bool) -> Action {
-    Action::Respond { head: None, body: ResponseBody::copied(content), last }
+    Action::Respond(ResponsePart { head: None, body: ResponseBody::copied(content), last })
 }
 
 fn start(status: u16, content: &[u8]) -> Action {
     let head = Some(ResponseHead::new(status));
-    Action::Respond { head, body: ResponseBody::copied(content), last: false }
+    Action::Respond(ResponsePart { head, body: ResponseBody::copied(content), last: false })
 }
 
 fn taken(mailbox: &Mailbox) -> Vec<(u64, Asked)> {
@@ -43,12 +43,24 @@ fn pieces(pieces: &[&str]) -> Vec<Vec<u8>> {
 #[test]
 fn pieces_of_one_response_travel_together_and_stay_apart() {
     let (mailbox, _) = mailbox();
-    push(&mailbox, ONE, start(200, b""));
     push(&mailbox, ONE, part(b"a", false));
     push(&mailbox, ONE, part(b"", false));
     push(&mailbox, ONE, part(b"bc", false));
     push(&mailbox, ONE, part(b"d", true));
-    assert_eq!(taken(&mailbox), [(1, Asked::Respond(Some(200), pieces(&["a", "bc", "d"]), true))]);
+    assert_eq!(taken(&mailbox), [(1, Asked::Respond(None, pieces(&["a", "bc", "d"]), true))]);
+}
+
+#[test]
+fn a_head_travels_with_its_own_part_only() {
+    // How a response is framed must not depend on how fast the I/O thread is.
+    let (mailbox, _) = mailbox();
+    push(&mailbox, ONE, start(200, b""));
+    push(&mailbox, ONE, part(b"a", true));
+    let expected = [
+        (1, Asked::Respond(Some(200), vec![], false)),
+        (1, Asked::Respond(None, pieces(&["a"]), true)),
+    ];
+    assert_eq!(taken(&mailbox), expected);
 }
 
 #[test]
@@ -99,14 +111,15 @@ fn large_pieces_are_neither_copied_nor_lost() {
     let large = Bytes::from(vec![b'x'; 100_000]);
     push(&mailbox, ONE, start(200, b"a"));
     let body = ResponseBody::Shared(large.clone());
-    push(&mailbox, ONE, Action::Respond { head: None, body, last: false });
+    push(&mailbox, ONE, Action::Respond(ResponsePart { head: None, body, last: false }));
     push(&mailbox, ONE, part(b"b", true));
     let mut commands = Vec::new();
     mailbox.take(&mut commands);
     assert_eq!(commands.len(), 3);
     assert!(matches!(
         &commands[1].action,
-        Action::Respond { body: ResponseBody::Shared(bytes), .. } if bytes.as_ptr() == large.as_ptr()
+        Action::Respond(ResponsePart { body: ResponseBody::Shared(bytes), .. })
+            if bytes.as_ptr() == large.as_ptr()
     ));
 }
 

@@ -1,13 +1,12 @@
 //! Request content on its way to the application.
 
-use bicorn_http::Received;
 use bicorn_http::exchange::BODY_HIGH_WATER_BYTES;
-use bytes::Bytes;
+use bicorn_http::{ExchangeControl, Received};
 
 use crate::seam::{Asked, ID, Seam, counting_waker};
 
-fn body(chunks: &[&'static [u8]], more: bool) -> Option<Received> {
-    Some(Received::Body { chunks: chunks.iter().copied().map(Bytes::from_static).collect(), more })
+fn body(content: &[u8], more: bool) -> Option<Received> {
+    Some(Received::Body { content: content.to_vec(), more })
 }
 
 #[test]
@@ -20,40 +19,40 @@ fn nothing_is_there_before_content_arrives() {
 }
 
 #[test]
-fn all_chunks_come_at_once_in_order() {
+fn all_content_comes_at_once_in_order() {
     let mut seam = Seam::new();
-    seam.control.push_chunk(Bytes::from_static(b"one"));
-    seam.control.push_chunk(Bytes::from_static(b"two"));
-    assert_eq!(seam.exchange.body.try_receive(), body(&[b"one", b"two"], true));
+    seam.control.push_content(b"one ");
+    seam.control.push_content(b"two");
+    assert_eq!(seam.exchange.body.try_receive(), body(b"one two", true));
     assert_eq!(seam.exchange.body.try_receive(), None);
-    seam.control.push_chunk(Bytes::from_static(b"three"));
+    seam.control.push_content(b"three");
     seam.control.finish_body();
-    assert_eq!(seam.exchange.body.try_receive(), body(&[b"three"], false));
+    assert_eq!(seam.exchange.body.try_receive(), body(b"three", false));
 }
 
 #[test]
 fn a_request_without_content_is_one_empty_body() {
     let mut seam = Seam::new();
     seam.control.finish_body();
-    assert_eq!(seam.exchange.body.try_receive(), body(&[], false));
+    assert_eq!(seam.exchange.body.try_receive(), body(b"", false));
     assert_eq!(seam.exchange.body.try_receive(), None);
 }
 
 #[test]
 fn whatever_arrives_wakes_once() {
-    let events: [fn(&Seam); 4] = [
-        |seam| _ = seam.control.push_chunk(Bytes::from_static(b"x")),
-        |seam| seam.control.finish_body(),
-        |seam| seam.control.peer_finished(),
-        |seam| seam.control.disconnect(),
+    let events: [fn(&ExchangeControl); 4] = [
+        |control| control.push_content(b"x"),
+        ExchangeControl::finish_body,
+        ExchangeControl::peer_finished,
+        ExchangeControl::disconnect,
     ];
     for event in events {
         let seam = Seam::new();
         let (waker, woken) = counting_waker();
         assert!(seam.exchange.body.poll_ready(&waker).is_pending());
-        event(&seam);
+        event(&seam.control);
         assert_eq!(woken.count(), 1);
-        event(&seam);
+        event(&seam.control);
         assert_eq!(woken.count(), 1);
         assert!(seam.exchange.body.poll_ready(&waker).is_ready());
     }
@@ -63,9 +62,9 @@ fn whatever_arrives_wakes_once() {
 fn nobody_is_woken_who_did_not_have_to_wait() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    seam.control.push_chunk(Bytes::from_static(b"x"));
+    seam.control.push_content(b"x");
     assert!(seam.exchange.body.poll_ready(&waker).is_ready());
-    seam.control.push_chunk(Bytes::from_static(b"y"));
+    seam.control.push_content(b"y");
     assert_eq!(woken.count(), 0);
 }
 
@@ -85,20 +84,20 @@ fn after_the_body_only_the_peers_end_is_news() {
 #[test]
 fn a_complete_body_comes_before_the_news_that_the_peer_left() {
     let mut seam = Seam::new();
-    seam.control.push_chunk(Bytes::from_static(b"x"));
+    seam.control.push_content(b"x");
     seam.control.finish_body();
     seam.control.disconnect();
-    assert_eq!(seam.exchange.body.try_receive(), body(&[b"x"], false));
+    assert_eq!(seam.exchange.body.try_receive(), body(b"x", false));
     assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
 }
 
 #[test]
 fn a_body_that_was_cut_off_is_never_complete() {
-    for leave in [bicorn_http::ExchangeControl::peer_finished, bicorn_http::ExchangeControl::disconnect] {
+    for leave in [ExchangeControl::peer_finished, ExchangeControl::disconnect] {
         let mut seam = Seam::new();
-        seam.control.push_chunk(Bytes::from_static(b"x"));
+        seam.control.push_content(b"x");
         leave(&seam.control);
-        assert_eq!(seam.exchange.body.try_receive(), body(&[b"x"], true));
+        assert_eq!(seam.exchange.body.try_receive(), body(b"x", true));
         assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
     }
 }
@@ -117,8 +116,9 @@ fn finished_is_less_than_gone() {
 fn room_shrinks_to_nothing_and_comes_back() {
     let mut seam = Seam::new();
     assert_eq!(seam.control.body_room(), BODY_HIGH_WATER_BYTES);
-    assert_eq!(seam.control.push_chunk(vec![0; BODY_HIGH_WATER_BYTES - 1].into()), 1);
-    assert_eq!(seam.control.push_chunk(vec![0; 10].into()), 0);
+    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
+    assert_eq!(seam.control.body_room(), 1);
+    seam.control.push_content(&[0; 10]);
     assert_eq!(seam.control.body_room(), 0);
     seam.exchange.body.try_receive();
     assert_eq!(seam.control.body_room(), BODY_HIGH_WATER_BYTES);
@@ -127,10 +127,10 @@ fn room_shrinks_to_nothing_and_comes_back() {
 #[test]
 fn reading_resumes_only_if_it_had_stopped() {
     let mut seam = Seam::new();
-    seam.control.push_chunk(vec![0; BODY_HIGH_WATER_BYTES - 1].into());
+    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
     seam.exchange.body.try_receive();
     assert_eq!(seam.asked(), []);
-    seam.control.push_chunk(vec![0; BODY_HIGH_WATER_BYTES].into());
+    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES]);
     seam.exchange.body.try_receive();
     assert_eq!(seam.asked(), [Asked::Resume]);
     seam.exchange.body.try_receive();
@@ -138,13 +138,24 @@ fn reading_resumes_only_if_it_had_stopped() {
 }
 
 #[test]
+fn content_in_small_pieces_costs_no_more_memory_than_the_mark() {
+    let mut seam = Seam::new();
+    for _ in 0..BODY_HIGH_WATER_BYTES {
+        seam.control.push_content(b"x");
+    }
+    let Some(Received::Body { content, .. }) = seam.exchange.body.try_receive() else { panic!("no content") };
+    assert_eq!(content.len(), BODY_HIGH_WATER_BYTES);
+    assert_eq!(content.capacity(), BODY_HIGH_WATER_BYTES);
+}
+
+#[test]
 fn looking_does_not_take() {
     let mut seam = Seam::new();
     let (waker, _) = counting_waker();
-    seam.control.push_chunk(vec![0; BODY_HIGH_WATER_BYTES].into());
+    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES]);
     assert!(seam.exchange.body.poll_ready(&waker).is_ready());
     assert_eq!((seam.asked(), seam.control.body_room()), (vec![], 0));
-    assert!(matches!(seam.exchange.body.try_receive(), Some(Received::Body { chunks, .. }) if chunks.len() == 1));
+    assert!(matches!(seam.exchange.body.try_receive(), Some(Received::Body { .. })));
 }
 
 #[test]

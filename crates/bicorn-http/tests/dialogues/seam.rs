@@ -83,9 +83,9 @@ impl From<Command> for Asked {
         match command.action {
             Action::Continue => Self::Continue,
             Action::Resume => Self::Resume,
-            Action::Respond { head, body, last } => {
-                let status = head.map(|head| head.status());
-                Self::Respond(status, body.pieces().map(<[u8]>::to_vec).collect(), last)
+            Action::Respond(part) => {
+                let status = part.head.map(|head| head.status());
+                Self::Respond(status, part.body.pieces().map(<[u8]>::to_vec).collect(), part.last)
             }
             Action::Close => Self::Close,
         }
