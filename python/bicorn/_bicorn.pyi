@@ -42,7 +42,6 @@ class AccessLogTarget:
 
     def __new__(
         cls,
-        logger: object,
         *,
         fd: int,
         use_colors: bool,

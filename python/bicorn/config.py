@@ -1,0 +1,287 @@
+"""`Config`: every option of one server, uvicorn's object with uvicorn's names.
+
+Values that a command line can hold are validated in Rust (`Settings`); what only Python can hold stays here:
+the app, the logging configuration, the loop factory. Nothing here serves or forks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+from bicorn._bicorn import Settings
+from bicorn.asgi import ASGI2Middleware, MessageLoggerMiddleware, detect_interface
+from bicorn.constants import (
+    INTERFACES,
+    LIFESPAN,
+    LOG_LEVELS,
+    LOGGING_CONFIG,
+    LOOP_FACTORIES,
+    STARTUP_FAILURE,
+    TRACE_LOG_LEVEL,
+)
+from bicorn.errors import ConfigError
+from bicorn.importer import ImportFromStringError, import_from_string
+from bicorn.log_config import apply_log_config, with_colors
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType
+    from bicorn.lifespan import LifespanOff, LifespanOn
+    from bicorn.log_config import LogConfig
+    from bicorn.loops import LoopFactory
+
+__all__ = [
+    "INTERFACES",
+    "LIFESPAN",
+    "LOGGING_CONFIG",
+    "LOG_LEVELS",
+    "LOOP_FACTORIES",
+    "STARTUP_FAILURE",
+    "TRACE_LOG_LEVEL",
+    "Config",
+    "ConfigError",
+]
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class Config:
+    """The options of one server, and what they stand for once loaded."""
+
+    # One process without TLS; code written for uvicorn asks.
+    workers: int = 1
+    reload: bool = False
+    is_ssl: bool = False
+    use_subprocess: bool = False
+    should_reload: bool = False
+
+    def __init__(
+        self,
+        app: ASGIApplication | Callable[..., Any] | str,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        uds: str | None = None,
+        fd: int | None = None,
+        loop: LoopFactoryType | str = "auto",
+        lifespan: LifespanType = "auto",
+        env_file: str | os.PathLike[str] | None = None,
+        log_config: LogConfig | None = LOGGING_CONFIG,
+        log_level: str | int | None = None,
+        access_log: bool = True,
+        use_colors: bool | None = None,
+        interface: InterfaceType = "auto",
+        proxy_headers: bool = True,
+        server_header: bool = True,
+        date_header: bool = True,
+        forwarded_allow_ips: list[str] | str | None = None,
+        root_path: str = "",
+        limit_concurrency: int | None = None,
+        limit_max_requests: int | None = None,
+        limit_max_requests_jitter: int = 0,
+        backlog: int = 2048,
+        timeout_keep_alive: int = 5,
+        timeout_graceful_shutdown: int | None = None,
+        headers: list[tuple[str, str]] | None = None,
+        factory: bool = False,
+        reset_contextvars: bool = False,
+        *,
+        io_threads: int = 1,
+        limit_request_head: int = 65_536,
+        limit_request_fields: int = 100,
+        limit_request_target: int = 16_384,
+        timeout_request_head: float = 10.0,
+        timeout_request_body: float = 30.0,
+        timeout_write: float = 30.0,
+    ) -> None:
+        """Keep the options, configure logging and read the env-file: all before the app is imported.
+
+        Raises:
+            ConfigError: The log-config or the env-file cannot be used.
+        """
+        self.app = app
+        # None, which only a program can give, is every address.
+        self.host: str | None = host
+        self.port = port
+        self.uds = uds
+        self.fd = fd
+        self.loop = loop
+        self.lifespan = lifespan
+        self.log_config = log_config
+        self.log_level = log_level
+        self.access_log = access_log
+        self.use_colors = use_colors
+        self.interface = interface
+        self.proxy_headers = proxy_headers
+        self.server_header = server_header
+        self.date_header = date_header
+        self.root_path = root_path
+        self.limit_concurrency = limit_concurrency
+        self.limit_max_requests = limit_max_requests
+        self.limit_max_requests_jitter = limit_max_requests_jitter
+        self.backlog = backlog
+        self.timeout_keep_alive = timeout_keep_alive
+        self.timeout_graceful_shutdown = timeout_graceful_shutdown
+        self.headers: list[tuple[str, str]] = headers or []
+        self.factory = factory
+        self.reset_contextvars = reset_contextvars
+        self.io_threads = io_threads
+        self.limit_request_head = limit_request_head
+        self.limit_request_fields = limit_request_fields
+        self.limit_request_target = limit_request_target
+        self.timeout_request_head = timeout_request_head
+        self.timeout_request_body = timeout_request_body
+        self.timeout_write = timeout_write
+
+        # What `load` makes.
+        self.loaded = False
+        self.settings: Settings
+        self.encoded_headers: list[tuple[bytes, bytes]] = []
+        self.lifespan_class: type[LifespanOn] | type[LifespanOff]
+        self.loaded_app: Any
+
+        # This order is visible: the env-file's line is logged, and what it sets counts below.
+        self.configure_logging()
+        if env_file is not None:
+            _load_env_file(env_file)
+        self.forwarded_allow_ips: list[str] | str = (
+            os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+            if forwarded_allow_ips is None
+            else forwarded_allow_ips
+        )
+
+    @property
+    def asgi_version(self) -> Literal["2.0", "3.0"]:
+        """The `scope["asgi"]["version"]` that the app expects."""
+        return "2.0" if self.interface == "asgi2" else "3.0"
+
+    def configure_logging(self) -> None:
+        """Apply `log_config`, then the options that override a part of it.
+
+        Raises:
+            ConfigError: `log_config` names a file that cannot be used, or `log_level` is unknown.
+        """
+        logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
+        if isinstance(self.log_config, os.PathLike):
+            self.log_config = os.fspath(self.log_config)
+        if isinstance(self.log_config, dict) and self.use_colors is not None:
+            self.log_config = with_colors(self.log_config, self.use_colors)
+        if self.log_config is not None:
+            apply_log_config(self.log_config)
+        if self.log_level is not None:
+            level = _level_number(self.log_level)
+            for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+                logging.getLogger(name).setLevel(level)
+        if not self.access_log:
+            access_logger = logging.getLogger("uvicorn.access")
+            access_logger.handlers = []
+            access_logger.propagate = False
+
+    def load_settings(self) -> Settings:
+        """Validate the options.
+
+        Raises:
+            ValueError: An option has a value it cannot have.
+        """
+        return Settings.from_config(self)
+
+    def load_app(self) -> Any:
+        """Import the app and return it; log the reason and exit if it is not there."""
+        try:
+            return import_from_string(self.app)
+        except ImportFromStringError as error:
+            logger.error("Error loading ASGI app. %s", error)
+            sys.exit(STARTUP_FAILURE)
+
+    def load(self) -> None:
+        """Make of the options what the server needs: once, before it starts.
+
+        Raises:
+            ValueError: An option has a value it cannot have.
+        """
+        assert not self.loaded
+        self.settings = self.load_settings()
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
+        if self.server_header and not any(name == b"server" for name, _ in headers):
+            headers.insert(0, (b"server", b"bicorn"))
+        self.encoded_headers = headers
+        self.lifespan_class = import_from_string(LIFESPAN[self.lifespan])
+        self.loaded_app = self._call_if_factory(self.load_app())
+        if self.interface == "auto":
+            self.interface = detect_interface(self.loaded_app)
+        self._wrap_app()
+        self.loaded = True
+
+    def _call_if_factory(self, app: Callable[[], object]) -> object:
+        """Call the app without arguments: a factory returns the app, an app raises TypeError."""
+        try:
+            made = app()
+        except TypeError as error:
+            if self.factory:
+                logger.error("Error loading ASGI app factory: %s", error)
+                sys.exit(STARTUP_FAILURE)
+            return app
+        if not self.factory:
+            logger.warning(
+                "ASGI app factory detected. Using it, but please consider setting the --factory flag explicitly."
+            )
+        return made
+
+    def _wrap_app(self) -> None:
+        """Give the app the shape of ASGI 3, and trace it. Proxy headers are Rust's."""
+        if self.interface == "wsgi":
+            try:
+                from a2wsgi import WSGIMiddleware
+            except ImportError:
+                from bicorn.wsgi import WSGIMiddleware  # type: ignore[assignment]  # other class
+            self.loaded_app = WSGIMiddleware(self.loaded_app)
+        elif self.interface == "asgi2":
+            self.loaded_app = ASGI2Middleware(self.loaded_app)
+        if logger.getEffectiveLevel() <= TRACE_LOG_LEVEL:
+            self.loaded_app = MessageLoggerMiddleware(self.loaded_app)
+
+    def get_loop_factory(self) -> LoopFactory | None:
+        """Return what makes the loop, None for asyncio's choice; log the reason and exit if it is missing."""
+        name = self.loop
+        try:
+            if name not in LOOP_FACTORIES:
+                factory: LoopFactory = import_from_string(name)
+                return factory
+            choose = import_from_string(LOOP_FACTORIES[name])
+        except ImportFromStringError as error:
+            logger.error("Error loading custom loop setup function. %s", error)
+            sys.exit(STARTUP_FAILURE)
+        try:
+            return None if choose is None else choose(use_subprocess=self.use_subprocess)
+        except ImportError as error:
+            logger.error("cannot use --loop %s: %s", name, error)
+            sys.exit(STARTUP_FAILURE)
+
+    def bind_socket(self) -> socket.socket:
+        """Bind the one socket that worker processes share; see `listeners.bind_shared_socket`."""
+        from bicorn.listeners import bind_shared_socket
+
+        return bind_shared_socket(self)
+
+
+def _load_env_file(path: str | os.PathLike[str]) -> None:
+    """Add what an env-file sets to the environment; what is set already wins."""
+    try:
+        from dotenv import load_dotenv
+    except ImportError:
+        raise ConfigError(f"cannot use --env-file {path}: the python-dotenv package is not installed") from None
+    logger.info("Loading environment from '%s'", path)
+    load_dotenv(dotenv_path=path)
+
+
+def _level_number(level: str | int) -> int:
+    if isinstance(level, int):
+        return level
+    try:
+        return LOG_LEVELS[level.lower()]
+    except KeyError:
+        raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}: {level}") from None

@@ -1,0 +1,127 @@
+"""The command line, and `run`: start one server and turn its end into an exit code.
+
+`import bicorn` loads this file, so it imports nothing that costs: the rest comes when a server is started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bicorn.constants import LOGGING_CONFIG, STARTUP_FAILURE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType
+    from bicorn.log_config import LogConfig
+
+
+def __getattr__(name: str) -> object:
+    """Find `Server` and `Config` here too, without importing them for `import bicorn`."""
+    if name in ("Config", "Server"):
+        import bicorn
+
+        value: object = getattr(bicorn, name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command line, given without the program's name; None takes that of this process.
+
+    Raises:
+        SystemExit: The command line asked for help or was wrong, or the server did not start.
+    """
+    import platform
+
+    from bicorn._bicorn import CommandLineExit, parse_command_line
+
+    runtime = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+    try:
+        options = parse_command_line(sys.argv[1:] if args is None else args, os.environ, runtime)
+    except CommandLineExit as leave:
+        text, code, to_stderr = leave.args
+        (sys.stderr if to_stderr else sys.stdout).write(text)
+        sys.exit(code)
+    # What was not given keeps the default of `run`.
+    run(**{name: value for name, value in options.items() if value is not None})
+
+
+def run(
+    app: ASGIApplication | Callable[..., Any] | str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    uds: str | None = None,
+    fd: int | None = None,
+    loop: LoopFactoryType | str = "auto",
+    lifespan: LifespanType = "auto",
+    interface: InterfaceType = "auto",
+    env_file: str | os.PathLike[str] | None = None,
+    log_config: LogConfig | None = LOGGING_CONFIG,
+    log_level: str | int | None = None,
+    access_log: bool = True,
+    proxy_headers: bool = True,
+    server_header: bool = True,
+    date_header: bool = True,
+    forwarded_allow_ips: list[str] | str | None = None,
+    root_path: str = "",
+    limit_concurrency: int | None = None,
+    backlog: int = 2048,
+    limit_max_requests: int | None = None,
+    limit_max_requests_jitter: int = 0,
+    timeout_keep_alive: int = 5,
+    timeout_graceful_shutdown: int | None = None,
+    headers: list[tuple[str, str]] | None = None,
+    use_colors: bool | None = None,
+    app_dir: str | None = None,
+    factory: bool = False,
+    reset_contextvars: bool = False,
+    io_threads: int = 1,
+    limit_request_head: int = 65_536,
+    limit_request_fields: int = 100,
+    limit_request_target: int = 16_384,
+    timeout_request_head: float = 10.0,
+    timeout_request_body: float = 30.0,
+    timeout_write: float = 30.0,
+) -> None:
+    """Serve an app, or what its import string names, until a signal ends it.
+
+    The options are those of `Config`. `app_dir` is where to look for the app: "" is the current directory,
+    None leaves `sys.path` alone.
+
+    Raises:
+        SystemExit: With code 3; the server did not start, and stderr says why.
+    """
+    options = {**locals()}
+    del options["app_dir"]
+    if app_dir is not None:
+        sys.path.insert(0, app_dir)
+
+    from contextlib import suppress
+
+    from bicorn.config import Config, ConfigError, logger
+    from bicorn.server import Server
+
+    try:
+        config = Config(**options)
+    except ConfigError as error:
+        # Logging may be what could not be configured.
+        print(error, file=sys.stderr)
+        sys.exit(STARTUP_FAILURE)
+    try:
+        config.load_settings()
+    except ValueError as error:
+        logger.error(error)
+        sys.exit(STARTUP_FAILURE)
+    # Before there is a loop: the app's modules may run loops of their own while they are imported.
+    config.load_app()
+    server = Server(config)
+    # Raised by a SIGINT that has been answered.
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

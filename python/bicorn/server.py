@@ -1,0 +1,343 @@
+"""`Server`: one server from start to end, in whatever event loop and thread calls it.
+
+    serve ─▶ lifespan start-up ─▶ listeners ─▶ HttpServer.start ─▶ main_loop ─▶ shutdown ─▶ HttpServer.close
+             fails: exit 3        fails: lifespan shutdown, exit 3
+
+Everything between a socket and the app is Rust's (`HttpServer`). This file decides when that starts and ends,
+and it never polls: `_wait_until` sleeps until Rust, a signal or another thread says that something has
+changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from bicorn._bicorn import AccessLogTarget, HttpServer
+from bicorn.access_log import access_log_conditions
+from bicorn.asgi import run_asgi
+from bicorn.constants import STARTUP_FAILURE
+from bicorn.listeners import ListenerGroup, log_running, open_listeners, start_listening
+from bicorn.logging import style
+from bicorn.loops import run_in_new_loop
+from bicorn.signals import HANDLED_SIGNALS, signals_blocked
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Generator, Sequence
+    from types import FrameType
+
+    from bicorn.access_log import AccessLogConditions
+    from bicorn.config import Config
+    from bicorn.lifespan import LifespanOff, LifespanOn
+
+# How long a cancelled task may take to answer 500, before its connection is closed. Arbitrary; not measured.
+CANCELLED_TASKS_GRACE_SECONDS = 1.0
+
+# How long idle connections may take to close, before a line says that connections are waited for (uvicorn's).
+IDLE_CONNECTIONS_GRACE_SECONDS = 0.1
+
+# uvicorn's rhythm; only a subclass that overrides `on_tick` sees it.
+TICK_SECONDS = 0.1
+TICKS_A_DAY = 864_000
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class ServerState:
+    """What can be read off a server while it runs, under uvicorn's names; the numbers are Rust's."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.http_server: HttpServer | None = None
+
+    @property
+    def total_requests(self) -> int:
+        """Responses completed."""
+        return 0 if self.http_server is None else self.http_server.total_requests
+
+    @property
+    def connections(self) -> range:
+        """As many items as there are open connections: for `len` and truth, the items mean nothing."""
+        return range(0 if self.http_server is None else self.http_server.connections)
+
+    @property
+    def tasks(self) -> range:
+        """As many items as there are running request tasks: for `len` and truth, the items mean nothing."""
+        return range(0 if self.http_server is None else self.http_server.tasks)
+
+
+class Server:
+    """Serves one `Config`, once."""
+
+    lifespan: LifespanOn | LifespanOff
+
+    def __init__(self, config: Config) -> None:
+        """Touch nothing yet: no socket, no loop, no signal."""
+        self.config = config
+        self.server_state = ServerState()
+        self.servers: list[ListenerGroup] = []
+        self.started = False
+        # For callers that measure how long ago something was; nothing here sets it.
+        self.last_notified = 0.0
+        self._should_exit = False
+        self._force_exit = False
+        self._captured_signals: list[int] = []
+        # Where `startup` ran, and what wakes `_wait_until` there.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: asyncio.Event
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server is to end gracefully; set it at any time, in any thread or signal handler."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        self._wake()
+
+    @property
+    def force_exit(self) -> bool:
+        """Whether an ending server is to wait for nothing; set it like `should_exit`."""
+        return self._force_exit
+
+    @force_exit.setter
+    def force_exit(self, value: bool) -> None:
+        self._force_exit = value
+        self._wake()
+
+    @functools.cached_property
+    def limit_max_requests(self) -> int | None:
+        """After how many responses the server ends; the jitter keeps workers from ending together."""
+        limit = self.config.limit_max_requests
+        return None if limit is None else limit + random.randint(0, self.config.limit_max_requests_jitter)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in a new event loop, in this thread."""
+        loop_factory = self.config.get_loop_factory()
+        run_in_new_loop(functools.partial(self.serve, sockets=sockets), loop_factory)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve in the running event loop until `should_exit`, or until cancelled.
+
+        Bound `sockets` are served instead of those that the config describes, and closed at the end.
+
+        Raises:
+            SystemExit: The start failed; the log says why.
+        """
+        with self.capture_signals():
+            await self._serve(sockets)
+
+    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        self._log_process("Started")
+        try:
+            await self.startup(sockets=sockets)
+            if not self.should_exit:
+                await self.main_loop()
+            if self.started:
+                await self.shutdown(sockets=sockets)
+                self._log_process("Finished")
+        finally:
+            # After a shutdown nothing is left to close; if cancelled, there is no time to wait for anything.
+            self._close()
+
+    def _log_process(self, what: str) -> None:
+        color_message = f"{what} server process [{style('%d', fg='cyan')}]"
+        logger.info(f"{what} server process [%d]", os.getpid(), extra={"color_message": color_message})
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, then open the listeners: no request comes before the app is ready.
+
+        Raises:
+            SystemExit: The app or a listener failed; the log says why.
+        """
+        self._changed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        with signals_blocked():
+            http_server = self.server_state.http_server = self._create_http_server()
+        try:
+            groups = await self._open_listeners(sockets)
+        except OSError as error:
+            logger.error(error)
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
+        uds = self.config.uds if sockets is None and self.config.fd is None else None
+        self.servers = [ListenerGroup(group, http_server, self._wait_until, uds) for group in groups]
+        context = contextvars.Context() if self.config.reset_contextvars else self.lifespan.context
+        with signals_blocked():
+            http_server.start(self._loop, context, [listener.fileno() for group in groups for listener in group])
+        if sockets is None:
+            # Given sockets have been announced by whoever bound them.
+            self._log_started_message(groups[0])
+        self.started = True
+
+    def _create_http_server(self) -> HttpServer:
+        config = self.config
+        target = access_log_conditions(config)
+        return HttpServer(
+            config.settings,
+            config.loaded_app,
+            asgi_version=config.asgi_version,
+            state=self.lifespan.state,
+            default_headers=config.encoded_headers,
+            run_asgi=run_asgi,
+            error_logger=logger,
+            access_logger=logging.getLogger("uvicorn.access"),
+            access_log_target=None if target is None else _access_log_target(target),
+            request_limit=self.limit_max_requests,
+            on_change=self._changed.set,
+        )
+
+    async def _open_listeners(self, sockets: list[socket.socket] | None) -> list[list[socket.socket]]:
+        """Return the listeners in groups, one for each item of `servers`."""
+        if sockets is None:
+            return [await open_listeners(self.config)]
+        for listener in sockets:
+            start_listening(listener, self.config.backlog)
+        return [[listener] for listener in sockets]
+
+    def _log_started_message(self, listeners: Sequence[socket.socket]) -> None:
+        log_running(self.config, listeners[0])
+
+    async def main_loop(self) -> None:
+        """Serve until there is a reason to end."""
+        # A subclass with an `on_tick` of its own expects to be called every tenth of a second.
+        is_overridden = getattr(self.on_tick, "__func__", None) is not Server.on_tick
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % TICKS_A_DAY
+            if is_overridden:
+                await asyncio.sleep(TICK_SECONDS)
+            else:
+                await self._wait_until(self._has_reason_to_exit)
+
+    def _has_reason_to_exit(self) -> bool:
+        limit = self.limit_max_requests
+        return self.should_exit or (limit is not None and self.server_state.total_requests >= limit)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether to end; a subclass sees `counter` rise ten times a second and start over each day."""
+        if not self._has_reason_to_exit():
+            return False
+        if not self.should_exit:
+            logger.info("Maximum request limit of %d exceeded. Terminating process.", self.limit_max_requests)
+        return True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, let the exchanges finish, then end the app; `sockets` as in `startup`."""
+        logger.info("Shutting down")
+        http_server = self.server_state.http_server
+        assert http_server is not None, "startup comes before shutdown"
+        for group in self.servers:
+            group.close()
+        for listener in sockets or ():
+            listener.close()
+        for group in self.servers:
+            await group.wait_closed()
+        http_server.drain()
+        await self._wait_until_idle(timeout=IDLE_CONNECTIONS_GRACE_SECONDS)
+        if not self._is_idle():
+            await self._end_exchanges(http_server)
+        if not self.force_exit:
+            await self.lifespan.shutdown()
+        self._close()
+
+    async def _end_exchanges(self, http_server: HttpServer) -> None:
+        """Let them finish in the time that the config gives them, then cancel what is left."""
+        try:
+            await asyncio.wait_for(self._wait_tasks_to_complete(), self.config.timeout_graceful_shutdown)
+        except asyncio.TimeoutError:
+            running = len(self.server_state.tasks)
+            logger.error("Cancel %s running task(s), timeout graceful shutdown exceeded", running)
+            http_server.cancel_tasks("Task cancelled, timeout graceful shutdown exceeded")
+            await self._wait_until_idle(timeout=CANCELLED_TASKS_GRACE_SECONDS)
+
+    def _is_idle(self) -> bool:
+        return self.force_exit or not (self.server_state.connections or self.server_state.tasks)
+
+    async def _wait_until_idle(self, timeout: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wait_until(self._is_idle), timeout)
+
+    async def _wait_tasks_to_complete(self) -> None:
+        state = self.server_state
+        if state.connections and not self.force_exit:
+            logger.info("Waiting for connections to close. (CTRL+C to force quit)")
+            await self._wait_until(lambda: self.force_exit or not state.connections)
+        if state.tasks and not self.force_exit:
+            logger.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
+            await self._wait_until(lambda: self.force_exit or not state.tasks)
+
+    def _close(self) -> None:
+        """End everything that is still open, waiting for nothing; may be called twice."""
+        for group in self.servers:
+            group.close()
+        if self.server_state.http_server is not None:
+            self.server_state.http_server.close()
+
+    async def _wait_until(self, is_done: Callable[[], bool]) -> None:
+        """Sleep until a condition holds that `_changed` announces."""
+        while True:
+            # Cleared before the look, so that a change after the look is not lost.
+            self._changed.clear()
+            if is_done():
+                return
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        """Let `_wait_until` look again; from any thread, and from a signal handler."""
+        if self._loop is not None:
+            # RuntimeError: the loop is closed, so nobody waits.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._changed.set)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Let SIGINT and SIGTERM end the server, and give them to their former handlers afterwards.
+
+        Only the main thread can have handlers; in other threads this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        # The last one first: the first, which asked for the end, decides how the process ends.
+        for captured in reversed(self._captured_signals):
+            signal.raise_signal(captured)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End gracefully at the first signal, at once at a SIGINT after that."""
+        self._captured_signals.append(sig)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+
+def _access_log_target(conditions: AccessLogConditions) -> AccessLogTarget:
+    stream, use_colors, watches, lengths = conditions
+    # Python's handler flushes the stream with each access line, and with it what the app has printed before. Rust
+    # writes past the stream: let what is printed go out by itself.
+    stream.reconfigure(line_buffering=True)
+    return AccessLogTarget(fd=stream.fileno(), use_colors=use_colors, watches=watches, lengths=lengths)
