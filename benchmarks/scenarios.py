@@ -1,0 +1,90 @@
+"""What is measured: one row of `SCENARIOS` is one table of the report.
+
+To measure something more, add a row; `run.py` knows nothing about a scenario but its fields.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One application under one kind of load."""
+
+    name: str
+    """What `--scenarios` takes."""
+    title: str
+    app: str
+    """Import string, looked up in this folder."""
+    connections: int
+    is_right: Callable[[bytes], bool]
+    """Whether a response body is the one that this scenario is about; asked before anything is measured."""
+    path: str = "/"
+    method: str = "GET"
+    body: bytes | None = None
+    content_type: str = "application/octet-stream"
+    access_log: bool = False
+    """Every server writes its default access log to a file; off otherwise."""
+
+
+UPLOAD = bytes(range(256)) * 40
+ITEM = {"name": "unicorn", "price": 9.99, "tags": ["horn", "hoof"]}
+
+
+def _bytes(expected: bytes) -> Callable[[bytes], bool]:
+    return lambda body: body == expected
+
+
+def _json(expected: object) -> Callable[[bytes], bool]:
+    return lambda body: json.loads(body) == expected
+
+
+_is_hello = _bytes(apps.HELLO)
+_is_json = _json({"message": "Hello, world!"})
+
+SCENARIOS = (
+    Scenario("hello-1", "Raw ASGI hello, 1 connection", "apps:hello", 1, _is_hello),
+    Scenario("hello-64", "Raw ASGI hello, 64 connections", "apps:hello", 64, _is_hello),
+    Scenario("hello-512", "Raw ASGI hello, 512 connections", "apps:hello", 512, _is_hello),
+    Scenario("access-log", "Raw ASGI hello with the access log", "apps:hello", 64, _is_hello, access_log=True),
+    Scenario("echo", "10 KiB POST, echoed", "apps:echo", 64, _bytes(UPLOAD), method="POST", body=UPLOAD),
+    Scenario("mebibyte", "1 MiB response", "apps:mebibyte", 64, _bytes(apps.MEBIBYTE)),
+    Scenario(
+        "stream",
+        "100 × 1 KiB streamed response",
+        "apps:stream",
+        64,
+        _bytes(apps.STREAMED_CHUNK * apps.STREAMED_CHUNKS),
+    ),
+    Scenario("sleep", "await asyncio.sleep(0.01), 256 connections", "apps:sleep", 256, _is_hello),
+    Scenario("starlette-json", "Starlette JSON", "starlette_app:app", 64, _is_json, path="/json"),
+    Scenario("fastapi-json", "FastAPI JSON, async def", "fastapi_app:app", 64, _is_json, path="/json"),
+    Scenario("fastapi-sync", "FastAPI JSON, def", "fastapi_app:app", 64, _is_json, path="/json-sync"),
+    Scenario(
+        "fastapi-params",
+        "FastAPI with path and query parameters",
+        "fastapi_app:app",
+        64,
+        _json({"item_id": 42, "q": "horn", "limit": 5}),
+        path="/items/42?q=horn&limit=5",
+    ),
+    Scenario(
+        "fastapi-model",
+        "FastAPI POST with a pydantic model",
+        "fastapi_app:app",
+        64,
+        _json(ITEM),
+        path="/items",
+        method="POST",
+        body=json.dumps(ITEM).encode(),
+        content_type="application/json",
+    ),
+)

@@ -1,0 +1,14 @@
+"""The Starlette application under load: one JSON route and no middleware of its own."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+async def json(_request: Request) -> JSONResponse:
+    """Answer with a small JSON object."""
+    return JSONResponse({"message": "Hello, world!"})
+
+
+app = Starlette(routes=[Route("/json", json)])
