@@ -1,0 +1,1 @@
+"""Published conformance suites, run from data files that lie beside the checkout."""
