@@ -78,6 +78,34 @@ def test_version_and_method(default: ServedProcess) -> None:
     assert line == f'INFO:     {address} - "POST / HTTP/1.0" 200 OK\n'
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "shown"),
+    [("1.2.3.4", "1.2.3.4:0"), ("1.2.3.4:99", "1.2.3.4:99"), ("[::2]:9", "::2:9"), ("\xe9", "é:0"), ('a" b', 'a" b:0')],
+)
+def test_forwarded_client(forwarded: str, shown: str, default: ServedProcess) -> None:
+    line, _ = line_of(default, raw.request(headers=[("X-Forwarded-For", forwarded)]))
+    assert line == f'INFO:     {shown} - "GET / HTTP/1.1" 200 OK\n'
+
+
+def test_unix_socket_has_an_empty_client(tmp_path: Path, serve_process: ServeProcess) -> None:
+    path = str(tmp_path / "socket")
+    with serve_process(APP, "--uds", path, wait=False, port=None) as server:
+        assert server.stderr is not None
+        assert server.stdout is not None
+        server.stderr.wait_for("running on unix socket")
+        with raw.Client(uds=path) as client:
+            client.exchange(raw.request())
+        server.stdout.wait_for("\n")
+    assert server.stdout.text == 'INFO:      - "GET / HTTP/1.1" 200 OK\n'
+
+
+def test_ipv6_client_has_no_brackets(serve_process: ServeProcess) -> None:
+    with serve_process(APP, "--host", "::1") as server:
+        line, address = line_of(server, raw.request())
+    assert address.startswith("::1:")
+    assert line == f'INFO:     {address} - "GET / HTTP/1.1" 200 OK\n'
+
+
 def test_lines_are_in_the_order_of_the_requests(default: ServedProcess) -> None:
     assert default.stdout is not None
     targets = [f"/order/{number}" for number in range(200)]

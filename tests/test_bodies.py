@@ -257,6 +257,16 @@ def test_many_small_bodies_arrive_in_order(serve_shared: ServeShared) -> None:
 
 
 @pytest.mark.parity
+def test_huge_response_head_arrives_whole(serve_shared: ServeShared) -> None:
+    headers = [(b"x-%d" % number, b"v" * number) for number in range(1000)]
+    server = serve_shared(responder(b"hello", headers=[*headers, length(b"hello")]))
+    with server.connect() as client:
+        response = client.exchange(raw.request())
+        assert response.headers[2:-1] == headers
+        assert response.body == b"hello"
+
+
+@pytest.mark.parity
 def test_body_changed_after_send_is_sent_as_it_was(serve_shared: ServeShared) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         buffer = bytearray(b"first")

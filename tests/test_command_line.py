@@ -156,7 +156,7 @@ def test_impossible_option_of_run_is_one_line_and_exit_3() -> None:
 def test_import_error_inside_the_app_shows_its_traceback(tmp_path: Path) -> None:
     (tmp_path / "broken_app.py").write_text("import no_such_dependency\n")
     result = run("broken_app:app", "--app-dir", str(tmp_path))
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert "broken_app.py" in result.stderr
     assert result.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'no_such_dependency'"
 

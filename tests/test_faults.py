@@ -16,7 +16,7 @@ import pytest
 from tests import raw
 from tests.apps import Receive, Scope, Send, body, hello, length, read_body, start, turn_loop
 from tests.conftest import Serve, ServeProcess, ServeShared
-from tests.processes import cpu_seconds, needs_proc, wait_until_idle
+from tests.processes import cpu_seconds, needs_proc, open_files, wait_until_idle
 from tests.serving import Served, ServedProcess
 
 APP = "tests.fault_apps:by_path"
@@ -301,3 +301,61 @@ def test_storm_of_resets_leaves_the_server_whole(serve_shared: ServeShared) -> N
                 client.reset()
     assert_serves(server)
     assert [m for m in server.logs.messages if "Exception" in m] == []
+
+
+@pytest.mark.parity
+def test_development_mode_has_nothing_to_warn_about(serve_process: ServeProcess) -> None:
+    # asyncio's debug mode, unclosed resources, coroutines never awaited, and each warning an error.
+    environment = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error,ignore::DeprecationWarning"}
+    with serve_process(APP, "--loop", "asyncio", "--no-access-log", environment=environment) as server:
+        for target in ("/", "/long", "/echo", "/gigabyte"):
+            with server.connect() as client:
+                client.send(raw.request("POST", target, body=b"hello"))
+                client.response_head()
+                if target == "/gigabyte":
+                    client.reset()
+        assert_serves(server)
+    assert server.stderr is not None
+    lines = server.stderr.text.splitlines()
+    # asyncio tells of slow callbacks: the machine's doing.
+    assert [line for line in lines if not line.startswith(("INFO: ", "Executing "))] == []
+
+
+@needs_proc
+@pytest.mark.parity
+def test_slow_heads_do_not_slow_the_others(serve_process: ServeProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serve_process(APP, "--no-access-log", "--backlog", "4096"))
+        slow = [stack.enter_context(server.connect()) for _ in range(500)]
+        with server.connect() as honest:
+            # Time is under test: each honest answer is waited for, while 500 others send one byte.
+            worst = 0.0
+            for byte in b"GET / HTTP/1.1\r\n":
+                for client in slow:
+                    client.send(bytes([byte]))
+                since = time.monotonic()
+                assert honest.exchange(raw.request()).body == b"hello"
+                worst = max(worst, time.monotonic() - since)
+        assert worst < 0.5
+        for client in slow:
+            client.send(b"Host: test\r\n\r\n")
+        assert all(client.response().body == b"hello" for client in slow)
+
+
+@needs_proc
+@pytest.mark.parity
+def test_connections_that_come_and_go_leave_nothing(serve_process: ServeProcess) -> None:
+    with serve_process(APP, "--no-access-log") as server:
+        assert_serves(server)
+        wait_until_idle(server.pid)
+        before = open_files(server.pid)
+        for number in range(1000):
+            with server.connect() as client:
+                if number % 3:
+                    client.send(raw.request())
+                if number % 3 == 2:
+                    client.response()
+                (client.reset if number % 2 else client.close)()
+        assert_serves(server)
+        wait_until_idle(server.pid)
+        assert open_files(server.pid) <= before

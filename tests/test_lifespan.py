@@ -212,50 +212,6 @@ def test_off_does_not_call_the_app(server_name: str, caplog: pytest.LogCaptureFi
     assert caplog.messages == []
 
 
-def test_context_keeps_what_startup_set_also_across_awaits() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        assert variable.get() == "caller"
-        variable.set("startup")
-        await asyncio.sleep(0)
-        assert variable.get() == "startup"
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        variable.set("shutdown")
-
-    async def main() -> tuple[str | None, str | None, str]:
-        variable.set("caller")
-        config: Any = SimpleNamespace(loaded=True, loaded_app=app, asgi_version="3.0", lifespan="on")
-        lifespan = LifespanOn(config)
-        await lifespan.startup()
-        after_startup = lifespan.context.get(variable)
-        await lifespan.shutdown()
-        assert not lifespan.should_exit
-        return after_startup, lifespan.context.get(variable), variable.get()
-
-    assert asyncio.run(main()) == ("startup", "shutdown", "caller")
-
-
-@pytest.mark.differs_from_uvicorn("a request of uvicorn sees nothing that the lifespan has set")
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_requests_run_in_copies_of_the_context_that_startup_left(serve: Serve, loop: str) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            variable.set("startup")
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            assert variable.get() == "startup"
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        seen = variable.get()
-        variable.set("request")
-        await responder(seen.encode())(scope, receive, send)
-
-    with serve(app, lifespan="on", loop=loop) as server, server.connect() as client:
-        assert [client.exchange(raw.request()).body for _ in range(2)] == [b"startup"] * 2
-
-
 @pytest.mark.parity
 def test_requests_run_in_empty_contexts_if_they_are_reset(serve: Serve) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

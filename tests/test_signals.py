@@ -131,31 +131,33 @@ def test_waiting_server_does_not_wake_up(serve_process: ServeProcess) -> None:
         # Time is under test.
         assert client.silent_for(1.0)
         # An I/O thread may look at the clock for its deadlines.
-        assert context_switches(server.pid)["main"] - before["main"] <= 1
+        assert context_switches(server.pid)[server.pid] - before[server.pid] <= 1
         assert sum(context_switches(server.pid).values()) - sum(before.values()) <= 4
 
 
-def context_switches(pid: int) -> dict[str, int]:
-    """Return how often each thread has gone to sleep; `main` is the loop's."""
-    counts = {}
-    for task in (processes.PROC / str(pid) / "task").iterdir():
-        fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
-        counts["main" if task.name == str(pid) else task.name] = int(fields["voluntary_ctxt_switches"])
-    return counts
+def context_switches(pid: int) -> dict[int, int]:
+    """Return how often each thread has gone to sleep; the loop's has the process's own number."""
+    return {task: int(fields["voluntary_ctxt_switches"]) for task, fields in statuses(pid).items()}
+
+
+def statuses(pid: int) -> dict[int, dict[str, str]]:
+    """Return what the kernel says about each thread."""
+    tasks = (processes.PROC / str(pid) / "task").iterdir()
+    lines = {int(task.name): (task / "status").read_text().splitlines() for task in tasks}
+    return {task: dict(line.split(":\t", 1) for line in of_task if ":\t" in line) for task, of_task in lines.items()}
 
 
 @processes.needs_proc
 @pytest.mark.differs_from_uvicorn("uvicorn has no other threads")
 def test_rust_threads_leave_signals_to_python(serve_process: ServeProcess) -> None:
     with serve_process(APP) as server:
-        blocked: dict[str, int] = {}
-        for task in (processes.PROC / str(server.pid) / "task").iterdir():
-            fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
-            blocked[task.name] = int(fields["SigBlk"], 16)
+        # A thread that is about to start blocks everything for a moment.
+        processes.wait_until_idle(server.pid)
+        blocked = {task: int(fields["SigBlk"], 16) for task, fields in statuses(server.pid).items()}
     term, fault = 1 << (signal.SIGTERM - 1), 1 << (signal.SIGSEGV - 1)
-    assert not blocked.pop(str(server.pid)) & term
+    assert not blocked.pop(server.pid) & term
     assert blocked
-    assert all(mask & term and not mask & fault for mask in blocked.values())
+    assert all(mask & term and not mask & fault for mask in blocked.values()), blocked
 
 
 # In the main thread of a program that has handlers of its own.

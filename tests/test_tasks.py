@@ -91,6 +91,49 @@ def test_receive_may_wait_in_another_task(serve_shared: ServeShared) -> None:
             assert received.get(timeout=5) == {"type": "http.disconnect"}
 
 
+def test_two_waiting_receives_both_get_the_disconnect(serve_shared: ServeShared) -> None:
+    received: SimpleQueue[Event] = SimpleQueue()
+    waiting: SimpleQueue[None] = SimpleQueue()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+
+        async def listen() -> None:
+            received.put(await receive())
+
+        tasks = [asyncio.create_task(listen()) for _ in range(2)]
+        await turn_loop()
+        waiting.put(None)
+        await asyncio.gather(*tasks)
+
+    with serve_shared(app).connect() as client:
+        client.send(raw.request())
+        waiting.get(timeout=5)
+        client.close()
+        assert [received.get(timeout=5), received.get(timeout=5)] == [{"type": "http.disconnect"}] * 2
+
+
+def test_task_factory_of_the_app_makes_the_apps_tasks(serve: Serve) -> None:
+    made: list[str] = []
+
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        made.append(coroutine.__qualname__.rpartition(".")[2])
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    async def own_task() -> None:
+        await asyncio.sleep(0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asyncio.get_running_loop().set_task_factory(factory)
+        await asyncio.create_task(own_task())
+        await hello(scope, receive, send)
+
+    with serve(app) as server, server.connect() as client:
+        for _ in range(3):
+            assert client.exchange(raw.request()).body == b"hello"
+    assert made.count("own_task") == 3
+
+
 def test_cancelled_receive_loses_nothing(serve_shared: ServeShared) -> None:
     cancelled: SimpleQueue[None] = SimpleQueue()
 

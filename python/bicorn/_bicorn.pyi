@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, final
 
+__all__ = ["AccessLogTarget", "CommandLineExit", "HttpServer", "Settings", "__version__", "parse_command_line"]
+
 __version__: str
 
 class CommandLineExit(Exception):

@@ -1,8 +1,8 @@
 """The lifespan protocol: tell the app that the server starts and stops (ASGI lifespan 2.0).
 
-The app runs once, in a task of its own that lives as long as the server. Rust sees only what it leaves
-behind: `state`, of which each request gets a shallow copy, and `context`, in copies of which the requests
-run.
+The app runs once, in a task of its own that lives as long as the server, and so in a copy of the context:
+requests do not see the context variables it sets. What it leaves behind for them is `state`, of which each
+gets a shallow copy.
 
     startup()  ─▶ lifespan.startup  ─▶ app ─▶ lifespan.startup.complete | .failed   ─▶ serve, or exit
     shutdown() ─▶ lifespan.shutdown ─▶ app ─▶ lifespan.shutdown.complete | .failed  ─▶ end
@@ -13,11 +13,8 @@ An app that raises or returns early answers nothing more: both waits are over.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
-import sys
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from bicorn._types import (
@@ -45,7 +42,6 @@ class LifespanOff:
         """Take what `LifespanOn` takes."""
         self.should_exit = False
         self.state: dict[str, Any] = {}
-        self.context = contextvars.copy_context()
 
     async def startup(self) -> None:
         """Do nothing."""
@@ -73,14 +69,13 @@ class LifespanOn:
         self.shutdown_failed = False
         self.should_exit = False
         self.state: dict[str, Any] = {}
-        self.context = contextvars.copy_context()
         # The loop itself holds tasks weakly.
         self._task: asyncio.Task[None] | None = None
 
     async def startup(self) -> None:
         """Start the app and wait, without limit, until it is ready; `should_exit` tells that it failed."""
         self.logger.info("Waiting for application startup.")
-        self._task = _create_task_in(self.context, self.main())
+        self._task = asyncio.get_running_loop().create_task(self.main())
         self.receive_queue.put_nowait({"type": "lifespan.startup"})
         await self.startup_event.wait()
         self._conclude("startup", self.startup_failed)
@@ -146,35 +141,3 @@ class LifespanOn:
             self.shutdown_event.set()
         if failed and event.get("message"):
             self.logger.error(event["message"])
-
-
-if sys.version_info >= (3, 11):
-
-    def _create_task_in(context: contextvars.Context, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task whose context variables are those of `context` itself, not of a copy."""
-        return asyncio.get_running_loop().create_task(main, context=context)
-
-else:
-
-    def _create_task_in(context: contextvars.Context, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task whose context variables are those of `context` itself, not of a copy."""
-        return asyncio.get_running_loop().create_task(_InContext(context, main))
-
-    class _InContext(Coroutine[Any, Any, None]):
-        """Drives each step of a coroutine in a context: a Python 3.10 task runs in a copy of its own."""
-
-        def __init__(self, context: contextvars.Context, inner: Coroutine[Any, Any, None]) -> None:
-            self._context = context
-            self._inner = inner
-
-        def send(self, value: None) -> object:
-            return self._context.run(self._inner.send, value)
-
-        def throw(self, *error: Any) -> object:
-            return self._context.run(self._inner.throw, *error)
-
-        def close(self) -> None:
-            self._context.run(self._inner.close)
-
-        def __await__(self) -> NoReturn:
-            raise TypeError("only a task may drive this coroutine")

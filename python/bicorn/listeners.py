@@ -40,7 +40,7 @@ class Acceptor(Protocol):
 
     @property
     def is_listening(self) -> bool:
-        """Whether that is still to come."""
+        """False once nothing is accepted any more."""
         ...
 
 

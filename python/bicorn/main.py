@@ -46,8 +46,13 @@ def main(args: Sequence[str] | None = None) -> None:
         text, code, to_stderr = leave.args
         (sys.stderr if to_stderr else sys.stdout).write(text)
         sys.exit(code)
-    # What was not given keeps the default of `run`.
-    run(**{name: value for name, value in options.items() if value is not None})
+    try:
+        # What was not given keeps the default of `run`.
+        run(**{name: value for name, value in options.items() if value is not None})
+    except Exception:
+        # The app's own import raised: the traceback says where. A supervisor that tried again would meet it again.
+        sys.excepthook(*sys.exc_info())
+        sys.exit(STARTUP_FAILURE)
 
 
 def run(

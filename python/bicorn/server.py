@@ -179,7 +179,7 @@ class Server:
             sys.exit(STARTUP_FAILURE)
         uds = self.config.uds if sockets is None and self.config.fd is None else None
         self.servers = [ListenerGroup(group, http_server, self._wait_until, uds) for group in groups]
-        context = contextvars.Context() if self.config.reset_contextvars else self.lifespan.context
+        context = contextvars.Context() if self.config.reset_contextvars else contextvars.copy_context()
         with signals_blocked():
             http_server.start(self._loop, context, [listener.fileno() for group in groups for listener in group])
         if sockets is None:

@@ -74,7 +74,7 @@ pub struct Settings {
 
     /// Run each request in an empty contextvars.Context
     ///
-    /// Without it, a request sees the context variables that the application set in its lifespan start-up.
+    /// Without it, a request sees the context variables that were set around the server when it started.
     #[arg(help_heading = APPLICATION, long, default_value_t = false)]
     pub reset_contextvars: bool,
 

@@ -72,11 +72,11 @@ impl HttpServer {
     /// Serve listening sockets; the loop must be running in this thread.
     fn start(
         slf: &Bound<'_, Self>,
-        event_loop: &Bound<'_, PyAny>,
+        r#loop: &Bound<'_, PyAny>,
         context: &Bound<'_, PyAny>,
         listeners: Vec<RawFd>,
     ) -> PyResult<()> {
-        let py = slf.py();
+        let (py, event_loop) = (slf.py(), r#loop);
         let server = slf.get();
         let drain = slf.getattr("_drain")?;
         server.loop_thread.set_loop(EventLoop::new(event_loop, &drain, &slf.getattr("_flush")?)?)?;
