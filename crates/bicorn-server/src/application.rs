@@ -29,7 +29,7 @@ pub enum Notice {
     UnsupportedUpgrade,
     /// No connection could be accepted; at most one such notice a second and listener.
     AcceptFailed(String),
-    /// The connection count fell to zero, or the listeners were closed.
+    /// The last connection of a draining server ended, or the listeners were closed.
     Changed,
     /// A connection was lost to a defect of the server itself.
     Defect(String),

@@ -223,7 +223,11 @@ impl<A: Application> Thread<A> {
 
     fn remove(&self, key: usize) {
         let removed = self.connections.borrow_mut().try_remove(key);
-        if removed.is_some() && self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if removed.is_none() {
+            return;
+        }
+        let is_last = self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1;
+        if is_last && self.shared.control.drain.load(Ordering::Acquire) {
             self.application.notice(Notice::Changed);
         }
     }

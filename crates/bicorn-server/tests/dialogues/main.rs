@@ -1,0 +1,23 @@
+//! Dialogues with a server over loopback sockets. The application is the test itself: it takes each
+//! exchange when it likes ([`running::Running::next_call`]), so that every order of events can be played.
+//!
+//! One binary, so that the tests link once. Nothing sleeps: each step waits for a byte, an exchange or a
+//! notice, and gives up after [`waiting::PATIENCE`].
+
+mod application;
+mod backpressure;
+mod client;
+mod closing;
+mod deadlines;
+mod exchanges;
+mod handoff;
+mod interim;
+mod leaving;
+mod listeners;
+mod panics;
+mod pipelining;
+mod running;
+mod settings;
+mod shutdown;
+mod stale;
+mod waiting;
