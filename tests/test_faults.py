@@ -308,11 +308,11 @@ def test_development_mode_has_nothing_to_warn_about(serve_process: ServeProcess)
     # asyncio's debug mode, unclosed resources, coroutines never awaited, and each warning an error.
     environment = {"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error,ignore::DeprecationWarning"}
     with serve_process(APP, "--loop", "asyncio", "--no-access-log", environment=environment) as server:
-        for target in ("/", "/long", "/echo", "/gigabyte"):
+        for target in ("/", "/echo", "/long"):
             with server.connect() as client:
                 client.send(raw.request("POST", target, body=b"hello"))
                 client.response_head()
-                if target == "/gigabyte":
+                if target == "/long":
                     client.reset()
         assert_serves(server)
     assert server.stderr is not None

@@ -6,7 +6,7 @@
 //! thread's [`Mailbox`].
 //!
 //! ```text
-//!   connection ── push_content, finish_body, peer_finished, disconnect, written ──▶ shared ──▶ application
+//!   connection ── arrival, peer_finished, disconnect, written ──▶ shared ──▶ application
 //!       ▲                                                                                        │
 //!       └──────────────────── Mailbox: Continue, Resume, Respond, Close ◀────────────────────────┘
 //! ```
@@ -244,6 +244,46 @@ impl Drop for ResponseSender {
     }
 }
 
+/// Content on its way up; dropping it lets the application see it, and wakes it.
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// `None` only while it is dropped.
+    inbound: Option<MutexGuard<'a, Inbound>>,
+}
+
+impl Arrival<'_> {
+    /// Add content. Once [`BODY_HIGH_WATER_BYTES`] wait, the application will ask for more with
+    /// [`Action::Resume`].
+    pub fn push(&mut self, content: &[u8]) {
+        let Some(inbound) = &mut self.inbound else { return };
+        let (length, spare) = (inbound.content.len(), inbound.content.capacity() - inbound.content.len());
+        if spare < content.len() {
+            // Double, but never beyond the mark: unused capacity is memory, too.
+            let room = BODY_HIGH_WATER_BYTES.saturating_sub(length);
+            inbound.content.reserve_exact(content.len().max(length.min(room)));
+        }
+        inbound.content.extend_from_slice(content);
+        inbound.is_paused = inbound.content.len() >= BODY_HIGH_WATER_BYTES;
+    }
+
+    /// The content is complete.
+    pub fn finish(&mut self) {
+        if let Some(inbound) = &mut self.inbound {
+            inbound.is_complete = true;
+        }
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        // Wake outside the lock: the application takes it first thing.
+        let waker = self.inbound.take().and_then(|mut inbound| inbound.waker.take());
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 /// The connection's half of an exchange.
 #[derive(Debug)]
 pub struct ExchangeControl {
@@ -256,29 +296,14 @@ impl ExchangeControl {
         self.shared.id
     }
 
-    /// Hand content up. Once [`BODY_HIGH_WATER_BYTES`] wait, the application will ask for more with
-    /// [`Action::Resume`].
-    pub fn push_content(&self, content: &[u8]) {
-        self.shared.update(|inbound| {
-            let (length, spare) = (inbound.content.len(), inbound.content.capacity() - inbound.content.len());
-            if spare < content.len() {
-                // Double, but never beyond the mark: unused capacity is memory, too.
-                let room = BODY_HIGH_WATER_BYTES.saturating_sub(length);
-                inbound.content.reserve_exact(content.len().max(length.min(room)));
-            }
-            inbound.content.extend_from_slice(content);
-            inbound.is_paused = inbound.content.len() >= BODY_HIGH_WATER_BYTES;
-        });
+    /// Hand content up. The application sees all of it, and the end if it came along, at once.
+    pub fn arrival(&self) -> Arrival<'_> {
+        Arrival { inbound: Some(self.shared.lock()) }
     }
 
     /// How many more bytes of content may come.
     pub fn body_room(&self) -> usize {
         BODY_HIGH_WATER_BYTES.saturating_sub(self.shared.lock().content.len())
-    }
-
-    /// The content is complete.
-    pub fn finish_body(&self) {
-        self.shared.update(|inbound| inbound.is_complete = true);
     }
 
     /// The peer will send nothing more, but may still read.

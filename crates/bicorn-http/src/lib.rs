@@ -23,7 +23,7 @@ pub mod status;
 
 pub use body::ResponseBody;
 pub use error::PeerError;
-pub use exchange::{Exchange, ExchangeControl, ExchangeId, Received, RequestBody, ResponseSender};
+pub use exchange::{Arrival, Exchange, ExchangeControl, ExchangeId, Received, RequestBody, ResponseSender};
 pub use headers::{FieldError, RequestHead, ResponseHead, Version};
 pub use mailbox::{Action, Command, Mailbox, ResponsePart};
 pub use output::Output;

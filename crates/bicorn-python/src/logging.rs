@@ -176,7 +176,7 @@ impl Logs {
         let mode = self.mode(py);
         let Some(facts) = facts.filter(|_| mode != SILENT) else { return Ok(()) };
         match &self.direct {
-            Some(direct) if mode == DIRECT && facts.is_unchanged(py) => {
+            Some(direct) if mode == DIRECT && facts.is_unchanged(py) && served.is_plain() => {
                 direct.record(served, facts.path.bind(py));
                 Ok(())
             }
@@ -230,6 +230,17 @@ impl Logs {
         if let Some(direct) = &self.direct {
             direct.log.close();
         }
+    }
+}
+
+impl Served<'_> {
+    /// Whether the client's name has nothing that the stream's encoding decides about. Control characters
+    /// never reach a log: they are escaped.
+    fn is_plain(&self) -> bool {
+        self.connection
+            .client
+            .as_ref()
+            .is_none_or(|client| client.host.is_ascii() || client.host.chars().any(char::is_control))
     }
 }
 

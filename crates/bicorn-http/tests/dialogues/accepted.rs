@@ -39,8 +39,7 @@ fn target_forms_give_path_and_query() {
 
 #[test]
 fn fields_keep_order_case_and_bytes_and_lose_white_space_around_values() {
-    let expected =
-        [("host", "h"), ("A", ""), ("a", "\u{e9}\u{85}\u{a0} b"), ("!#$%&'*+-.^_`|~09", "x")];
+    let expected = [("host", "h"), ("A", ""), ("a", "\u{e9}\u{85}\u{a0} b"), ("!#$%&'*+-.^_`|~09", "x")];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(request("fields").fields, expected);
 }

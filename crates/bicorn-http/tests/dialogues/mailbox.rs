@@ -56,10 +56,8 @@ fn a_head_travels_with_its_own_part_only() {
     let (mailbox, _) = mailbox();
     push(&mailbox, ONE, start(200, b""));
     push(&mailbox, ONE, part(b"a", true));
-    let expected = [
-        (1, Asked::Respond(Some(200), vec![], false)),
-        (1, Asked::Respond(None, pieces(&["a"]), true)),
-    ];
+    let expected =
+        [(1, Asked::Respond(Some(200), vec![], false)), (1, Asked::Respond(None, pieces(&["a"]), true))];
     assert_eq!(taken(&mailbox), expected);
 }
 
@@ -68,10 +66,8 @@ fn nothing_travels_with_a_response_that_has_ended() {
     let (mailbox, _) = mailbox();
     push(&mailbox, ONE, part(b"a", true));
     push(&mailbox, ONE, part(b"b", true));
-    let expected = [
-        (1, Asked::Respond(None, pieces(&["a"]), true)),
-        (1, Asked::Respond(None, pieces(&["b"]), true)),
-    ];
+    let expected =
+        [(1, Asked::Respond(None, pieces(&["a"]), true)), (1, Asked::Respond(None, pieces(&["b"]), true))];
     assert_eq!(taken(&mailbox), expected);
 }
 

@@ -47,5 +47,9 @@ pub(crate) const ACCEPTED: &[(&str, &[u8])] = &[
 
 /// A request of this name, from [`ACCEPTED`].
 pub(crate) fn accepted(name: &str) -> &'static [u8] {
-    ACCEPTED.iter().find(|(known, _)| *known == name).map(|(_, message)| *message).expect("the name is listed")
+    ACCEPTED
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, message)| *message)
+        .expect("the name is listed")
 }

@@ -21,19 +21,19 @@ fn nothing_is_there_before_content_arrives() {
 #[test]
 fn all_content_comes_at_once_in_order() {
     let mut seam = Seam::new();
-    seam.control.push_content(b"one ");
-    seam.control.push_content(b"two");
+    seam.control.arrival().push(b"one ");
+    seam.control.arrival().push(b"two");
     assert_eq!(seam.exchange.body.try_receive(), body(b"one two", true));
     assert_eq!(seam.exchange.body.try_receive(), None);
-    seam.control.push_content(b"three");
-    seam.control.finish_body();
+    seam.control.arrival().push(b"three");
+    seam.control.arrival().finish();
     assert_eq!(seam.exchange.body.try_receive(), body(b"three", false));
 }
 
 #[test]
 fn a_request_without_content_is_one_empty_body() {
     let mut seam = Seam::new();
-    seam.control.finish_body();
+    seam.control.arrival().finish();
     assert_eq!(seam.exchange.body.try_receive(), body(b"", false));
     assert_eq!(seam.exchange.body.try_receive(), None);
 }
@@ -41,8 +41,8 @@ fn a_request_without_content_is_one_empty_body() {
 #[test]
 fn whatever_arrives_wakes_once() {
     let events: [fn(&ExchangeControl); 4] = [
-        |control| control.push_content(b"x"),
-        ExchangeControl::finish_body,
+        |control| control.arrival().push(b"x"),
+        |control| control.arrival().finish(),
         ExchangeControl::peer_finished,
         ExchangeControl::disconnect,
     ];
@@ -62,9 +62,9 @@ fn whatever_arrives_wakes_once() {
 fn nobody_is_woken_who_did_not_have_to_wait() {
     let seam = Seam::new();
     let (waker, woken) = counting_waker();
-    seam.control.push_content(b"x");
+    seam.control.arrival().push(b"x");
     assert!(seam.exchange.body.poll_ready(&waker).is_ready());
-    seam.control.push_content(b"y");
+    seam.control.arrival().push(b"y");
     assert_eq!(woken.count(), 0);
 }
 
@@ -72,7 +72,7 @@ fn nobody_is_woken_who_did_not_have_to_wait() {
 fn after_the_body_only_the_peers_end_is_news() {
     let mut seam = Seam::new();
     let (waker, woken) = counting_waker();
-    seam.control.finish_body();
+    seam.control.arrival().finish();
     seam.exchange.body.try_receive();
     assert!(seam.exchange.body.poll_ready(&waker).is_pending());
     seam.control.peer_finished();
@@ -84,8 +84,8 @@ fn after_the_body_only_the_peers_end_is_news() {
 #[test]
 fn a_complete_body_comes_before_the_news_that_the_peer_left() {
     let mut seam = Seam::new();
-    seam.control.push_content(b"x");
-    seam.control.finish_body();
+    seam.control.arrival().push(b"x");
+    seam.control.arrival().finish();
     seam.control.disconnect();
     assert_eq!(seam.exchange.body.try_receive(), body(b"x", false));
     assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
@@ -95,7 +95,7 @@ fn a_complete_body_comes_before_the_news_that_the_peer_left() {
 fn a_body_that_was_cut_off_is_never_complete() {
     for leave in [ExchangeControl::peer_finished, ExchangeControl::disconnect] {
         let mut seam = Seam::new();
-        seam.control.push_content(b"x");
+        seam.control.arrival().push(b"x");
         leave(&seam.control);
         assert_eq!(seam.exchange.body.try_receive(), body(b"x", true));
         assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
@@ -116,9 +116,9 @@ fn finished_is_less_than_gone() {
 fn room_shrinks_to_nothing_and_comes_back() {
     let mut seam = Seam::new();
     assert_eq!(seam.control.body_room(), BODY_HIGH_WATER_BYTES);
-    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
+    seam.control.arrival().push(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
     assert_eq!(seam.control.body_room(), 1);
-    seam.control.push_content(&[0; 10]);
+    seam.control.arrival().push(&[0; 10]);
     assert_eq!(seam.control.body_room(), 0);
     seam.exchange.body.try_receive();
     assert_eq!(seam.control.body_room(), BODY_HIGH_WATER_BYTES);
@@ -127,10 +127,10 @@ fn room_shrinks_to_nothing_and_comes_back() {
 #[test]
 fn reading_resumes_only_if_it_had_stopped() {
     let mut seam = Seam::new();
-    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
+    seam.control.arrival().push(&vec![0; BODY_HIGH_WATER_BYTES - 1]);
     seam.exchange.body.try_receive();
     assert_eq!(seam.asked(), []);
-    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES]);
+    seam.control.arrival().push(&vec![0; BODY_HIGH_WATER_BYTES]);
     seam.exchange.body.try_receive();
     assert_eq!(seam.asked(), [Asked::Resume]);
     seam.exchange.body.try_receive();
@@ -141,7 +141,7 @@ fn reading_resumes_only_if_it_had_stopped() {
 fn content_in_small_pieces_costs_no_more_memory_than_the_mark() {
     let mut seam = Seam::new();
     for _ in 0..BODY_HIGH_WATER_BYTES {
-        seam.control.push_content(b"x");
+        seam.control.arrival().push(b"x");
     }
     let Some(Received::Body { content, .. }) = seam.exchange.body.try_receive() else { panic!("no content") };
     assert_eq!(content.len(), BODY_HIGH_WATER_BYTES);
@@ -152,7 +152,7 @@ fn content_in_small_pieces_costs_no_more_memory_than_the_mark() {
 fn looking_does_not_take() {
     let mut seam = Seam::new();
     let (waker, _) = counting_waker();
-    seam.control.push_content(&vec![0; BODY_HIGH_WATER_BYTES]);
+    seam.control.arrival().push(&vec![0; BODY_HIGH_WATER_BYTES]);
     assert!(seam.exchange.body.poll_ready(&waker).is_ready());
     assert_eq!((seam.asked(), seam.control.body_room()), (vec![], 0));
     assert!(matches!(seam.exchange.body.try_receive(), Some(Received::Body { .. })));

@@ -62,7 +62,10 @@ const HEADS: &[Refused] = &[
     (b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", PeerError::Host),
     (b"GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", PeerError::Host),
     (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", PeerError::TransferEncoding),
-    (b"POST / HTTP/1.0\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", PeerError::TransferEncoding),
+    (
+        b"POST / HTTP/1.0\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        PeerError::TransferEncoding,
+    ),
 ];
 
 /// Field lines in a head that would be good without them: `GET`, with `Host: h` in front.
@@ -135,25 +138,31 @@ const FIELDS: &[Refused] = &[
     (b"Expect: 200-ok\r\n", PeerError::Expectation),
     (b"Expect: 100-continue, x\r\n", PeerError::Expectation),
     (b"Expect:\r\n", PeerError::Expectation),
-    (b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", PeerError::WebSocketVersion),
-    (b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13, 8\r\n", PeerError::WebSocketVersion),
+    (
+        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n",
+        PeerError::WebSocketVersion,
+    ),
+    (
+        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13, 8\r\n",
+        PeerError::WebSocketVersion,
+    ),
 ];
 
 /// Values of the only `Host`.
 const HOSTS: &[&[u8]] = &[
-    b"", b":80", b"a,b", b"a b", b"a/b", b"u@h", b"h:x", b"h:1:2", b"[::1", b"[]", b"[::1]x", b"a\tb", b"h#", b"h?",
-    b"\xe9", b"h\\",
+    b"", b":80", b"a,b", b"a b", b"a/b", b"u@h", b"h:x", b"h:1:2", b"[::1", b"[]", b"[::1]x", b"a\tb", b"h#",
+    b"h?", b"\xe9", b"h\\",
 ];
 
 /// Every head of this file with a name.
 pub(crate) fn refused_heads() -> impl Iterator<Item = (String, Vec<u8>, PeerError)> {
     let heads = HEADS.iter().map(|(head, error)| (head.to_vec(), *error));
-    let fields = FIELDS.iter().map(|(lines, error)| {
-        ([b"GET / HTTP/1.1\r\nHost: h\r\n", *lines, b"\r\n"].concat(), *error)
-    });
-    let hosts = HOSTS.iter().map(|host| {
-        ([b"GET / HTTP/1.1\r\nHost: ", *host, b"\r\n\r\n"].concat(), PeerError::Host)
-    });
+    let fields = FIELDS
+        .iter()
+        .map(|(lines, error)| ([b"GET / HTTP/1.1\r\nHost: h\r\n", *lines, b"\r\n"].concat(), *error));
+    let hosts = HOSTS
+        .iter()
+        .map(|host| ([b"GET / HTTP/1.1\r\nHost: ", *host, b"\r\n\r\n"].concat(), PeerError::Host));
     heads.chain(fields).chain(hosts).map(|(head, error)| (head.escape_ascii().to_string(), head, error))
 }
 

@@ -153,7 +153,10 @@ fn head_is_complete_whatever_content_was_announced_or_sent() {
 #[test]
 fn no_content_and_not_modified_have_no_content() {
     // RFC 9110 §8.6: a 204 has no content-length; a 304 may say what a 200 would have.
-    assert_eq!(answer(GET, 204, &[("content-length", "0"), ("x", "y")], b"hi"), "HTTP/1.1 204 No Content\r\nx: y\r\n\r\n");
+    assert_eq!(
+        answer(GET, 204, &[("content-length", "0"), ("x", "y")], b"hi"),
+        "HTTP/1.1 204 No Content\r\nx: y\r\n\r\n"
+    );
     assert_eq!(answer(GET, 204, &[], b""), "HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(
         answer(GET, 304, &[("content-length", "5")], b"hello"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bicorn_http::http1::{Event, connection::Progress};
-use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponsePart};
+use bicorn_http::{Action, Exchange, ExchangeControl, ExchangeId, PeerError, RequestHead, ResponsePart};
 
 use super::{Connection, Phase};
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
@@ -16,20 +16,17 @@ impl Connection {
     /// small body as one event, as under uvicorn.
     pub(super) fn parse<A: Application>(&mut self, mut input: &[u8], thread: &Thread<A>) {
         while self.phase == Phase::Open {
+            if self.engine.is_reading_content() {
+                match self.parse_content(&mut input) {
+                    Ok(false) => break,
+                    Ok(true) => self.end_exchange(),
+                    Err(error) => self.refuse(error, thread),
+                }
+                continue;
+            }
             match self.engine.read(&mut input) {
-                Ok(None) => break,
                 Ok(Some(Event::Head { head, has_content })) => self.begin(head, has_content, thread),
-                Ok(Some(Event::Content(content))) => {
-                    if let Some(control) = &self.control {
-                        control.push_content(content);
-                    }
-                }
-                Ok(Some(Event::End)) => {
-                    if let Some(control) = &self.control {
-                        control.finish_body();
-                    }
-                    self.end_exchange();
-                }
+                Ok(Some(Event::Content(_) | Event::End) | None) => break,
                 Err(error) => self.refuse(error, thread),
             }
         }
@@ -37,6 +34,27 @@ impl Connection {
             self.unread.extend_from_slice(input);
         }
         self.offer_waiting(thread);
+    }
+
+    /// Hand content up, all that came as one arrival; true when the content is complete.
+    fn parse_content(&mut self, input: &mut &[u8]) -> Result<bool, PeerError> {
+        let mut arrival = self.control.as_ref().map(ExchangeControl::arrival);
+        loop {
+            match self.engine.read(input)? {
+                Some(Event::Content(content)) => {
+                    if let Some(arrival) = &mut arrival {
+                        arrival.push(content);
+                    }
+                }
+                Some(Event::End) => {
+                    if let Some(arrival) = &mut arrival {
+                        arrival.finish();
+                    }
+                    return Ok(true);
+                }
+                Some(Event::Head { .. }) | None => return Ok(false),
+            }
+        }
     }
 
     /// Go on with bytes that had to wait, and with an exchange that found no place.
@@ -55,7 +73,7 @@ impl Connection {
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
         if !has_content {
-            control.finish_body();
+            control.arrival().finish();
         }
         if self.is_peer_finished {
             control.peer_finished();

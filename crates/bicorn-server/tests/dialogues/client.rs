@@ -30,7 +30,11 @@ impl Client {
     /// Leave with a reset: bytes have arrived that nobody will read.
     pub(crate) fn reset(self) {
         let mut byte = [0];
-        assert_eq!(self.stream.peek(&mut byte).expect("the connection is open"), 1, "nothing to leave unread");
+        assert_eq!(
+            self.stream.peek(&mut byte).expect("the connection is open"),
+            1,
+            "nothing to leave unread"
+        );
     }
 
     /// Send until the server takes nothing for a while; says how much it took.

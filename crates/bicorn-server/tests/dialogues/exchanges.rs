@@ -12,7 +12,10 @@ use crate::running::Running;
 fn a_request_is_answered() {
     let running = Running::start();
     let (mut client, mut call) = running.ask("GET /a?b HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n");
-    assert_eq!((call.head.method(), call.head.path(), call.head.query()), (&b"GET"[..], &b"/a"[..], &b"b"[..]));
+    assert_eq!(
+        (call.head.method(), call.head.path(), call.head.query()),
+        (&b"GET"[..], &b"/a"[..], &b"b"[..])
+    );
     assert_eq!(call.head.version(), Version::Http11);
     assert_eq!(call.receive(), Received::Body { content: vec![], more: false });
     call.reply("hello");
@@ -68,8 +71,7 @@ fn either_side_may_close() {
 #[test]
 fn content_arrives_whole() {
     let running = Running::start();
-    let (mut client, mut call) =
-        running.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello");
+    let (mut client, mut call) = running.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello");
     client.send("world");
     assert_eq!(call.content(), b"helloworld");
     call.reply("");
@@ -151,7 +153,8 @@ fn pieces_large_and_small_keep_their_order() {
     for number in 0..200_u8 {
         let piece = vec![number; if number % 3 == 0 { 20_000 } else { 7 }];
         expected.extend_from_slice(&piece);
-        let body = if number % 3 == 0 { ResponseBody::Shared(piece.into()) } else { ResponseBody::copied(&piece) };
+        let body =
+            if number % 3 == 0 { ResponseBody::Shared(piece.into()) } else { ResponseBody::copied(&piece) };
         call.response.send(ResponsePart { head: None, body, last: number == 199 });
     }
     call.response.notify();

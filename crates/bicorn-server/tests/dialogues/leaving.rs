@@ -50,8 +50,8 @@ fn content_that_ends_early_is_never_complete() {
 #[test]
 fn chunks_that_end_early_are_never_complete() {
     let running = Running::start();
-    let (client, mut call) = running
-        .ask("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r");
+    let (client, mut call) =
+        running.ask("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r");
     client.finish();
     assert_eq!(call.receive(), Received::Body { content: b"hello".to_vec(), more: true });
     assert_eq!(call.receive(), Received::Disconnected);

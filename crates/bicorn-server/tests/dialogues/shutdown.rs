@@ -2,8 +2,8 @@
 
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use bicorn_server::{Notice, Server};
 
