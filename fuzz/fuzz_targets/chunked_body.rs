@@ -74,7 +74,8 @@ struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     fn of(input: &'a [u8]) -> Self {
-        let state = input.iter().fold(1, |state: u32, byte| state.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+        let state =
+            input.iter().fold(1, |state: u32, byte| state.wrapping_mul(31).wrapping_add(u32::from(*byte)));
         Self { rest: input, state }
     }
 }

@@ -33,7 +33,8 @@ fuzz_target!(|input: &[u8]| {
 
 fn meaning(parsed: &Parsed) -> Meaning {
     let head = &parsed.head;
-    let parts = [head.method(), head.path(), head.query(), head.version().as_str().as_bytes(), head.field_block()];
+    let parts =
+        [head.method(), head.path(), head.query(), head.version().as_str().as_bytes(), head.field_block()];
     (
         parts.map(<[u8]>::to_vec).to_vec(),
         head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
@@ -119,7 +120,9 @@ fn check_framing(parsed: &Parsed) {
     let hosts = values(b"host");
     assert!(hosts.len() == 1 || (hosts.is_empty() && parsed.head.version() == Version::Http10));
     for host in &hosts {
-        assert!(!host.is_empty() && host.is_ascii() && !host.iter().any(|byte| b"/?#@,\\\" \t".contains(byte)));
+        assert!(
+            !host.is_empty() && host.is_ascii() && !host.iter().any(|byte| b"/?#@,\\\" \t".contains(byte))
+        );
     }
     assert!(values(b"content-type").len() <= 1);
     let (lengths, codings) = (values(b"content-length"), values(b"transfer-encoding"));
@@ -130,7 +133,8 @@ fn check_framing(parsed: &Parsed) {
         }
         Framing::Length(length) => {
             assert!(codings.is_empty() && lengths.len() <= 1);
-            let text = lengths.first().map_or("0", |value| std::str::from_utf8(value).expect("digits are ASCII"));
+            let text =
+                lengths.first().map_or("0", |value| std::str::from_utf8(value).expect("digits are ASCII"));
             assert!(!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
             assert_eq!(text.parse(), Ok(length));
         }

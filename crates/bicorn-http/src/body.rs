@@ -55,8 +55,11 @@ impl ResponseBody {
     /// and on the wire. This is what flow control counts, or a response in one-byte pieces could take twenty
     /// times its length.
     pub fn cost(&self) -> usize {
-        let breaks = if let Self::Copied { breaks, .. } = self { breaks.len() } else { 0 };
-        self.len() + (breaks + 1) * PIECE_BYTES
+        let pieces = match self {
+            Self::Copied { breaks, .. } => breaks.len() + 1,
+            Self::Empty | Self::Shared(_) => usize::from(!self.is_empty()),
+        };
+        self.len() + pieces * PIECE_BYTES
     }
 
     /// The pieces, as slices.

@@ -23,6 +23,10 @@ impl Application for PythonApplication {
         self.handoff.push(Arrival { exchange, connection: Arc::clone(connection) });
     }
 
+    fn notify(&self) {
+        self.handoff.notify();
+    }
+
     fn notice(&self, notice: Notice) {
         self.handoff.notice(notice);
     }

@@ -1,13 +1,12 @@
 //! I/O threads → loop thread.
 //!
-//! Exchanges come in from `application.rs` on any I/O thread and go out in `loop_thread.rs`. The first push
-//! while the loop sleeps writes to an eventfd that the loop watches; under load nobody makes a system call.
+//! Exchanges come in from `application.rs` on any I/O thread and go out in `loop_thread.rs`. An I/O thread
+//! that has pushed something notifies before it sleeps: that writes to an eventfd which the loop watches, and
+//! only if the loop sleeps.
 //! Nothing here attaches to Python: a slow application must never stop the sockets.
 //!
 //! ```text
-//!   Parked ──push: write the eventfd──▶ Notified ──drain begins──▶ Running ──queue empty──▶ Parked
-//!                                          ▲                          │ push: nothing to do
-//!                                          └──────────────────────────┘
+//!   Parked ──notify: write the eventfd──▶ Notified ──drain begins──▶ Running ──queue empty──▶ Parked
 //! ```
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -107,38 +106,28 @@ impl HandOff {
     pub(crate) fn push(&self, arrival: Arrival) {
         // There is room: `poll_ready` said so, and the queue has a spare place for each I/O thread. If that
         // were ever wrong, dropping the exchange closes its connection.
-        if self.sender.try_send(arrival).is_ok() {
-            self.wake();
-        }
+        let _ = self.sender.try_send(arrival);
     }
 
     pub(crate) fn notice(&self, notice: Notice) {
-        {
-            let mut notices = lock(&self.notices);
-            if notices.len() >= QUEUE_NOTICES && notice != Notice::Changed {
-                return;
-            }
+        let mut notices = lock(&self.notices);
+        if notices.len() < QUEUE_NOTICES || notice == Notice::Changed {
             notices.push(notice);
         }
-        self.wake();
     }
 
     /// Give a Python object back, to be dropped where Python may be touched: with the next batch, or at once
     /// when much memory waits for it.
     pub(crate) fn release(&self, object: PyBackedBytes) {
-        let is_much = {
-            let mut released = lock(&self.released);
-            released.bytes += object.len();
-            released.objects.push(object);
-            released.bytes >= RELEASE_BYTES
-        };
-        if is_much {
-            self.wake();
-        }
+        let mut released = lock(&self.released);
+        released.bytes += object.len();
+        released.objects.push(object);
     }
 
-    fn wake(&self) {
-        if self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
+    /// Wake the loop if it sleeps and something waits for it.
+    pub(crate) fn notify(&self) {
+        let is_asleep = self.state.load(Ordering::SeqCst) == PARKED && !self.is_empty();
+        if is_asleep && self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
             // It can only fail when the counter is at its end, and then the loop is woken anyway.
             let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
         }
@@ -209,7 +198,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Wakes the application of one exchange, from any thread.
+/// Wakes the application of one exchange, from any I/O thread; the loop hears of it by
+/// [`HandOff::notify`].
 pub(crate) struct ExchangeWaker {
     handoff: Arc<HandOff>,
     /// The exchange's slot on the loop thread.
@@ -237,7 +227,6 @@ impl Wake for ExchangeWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::SeqCst) {
             lock(&self.handoff.woken).push(self.key);
-            self.handoff.wake();
         }
     }
 }

@@ -16,6 +16,11 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// [`Application::poll_ready`] said yes on the same thread.
     fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>);
 
+    /// Wake the application if it sleeps and something waits for it. An I/O thread calls this after every few
+    /// exchanges, and before it sleeps itself: neither [`Application::handle`] nor the waker of an exchange
+    /// needs to wake anybody, so that a batch of requests costs few system calls.
+    fn notify(&self) {}
+
     /// Hear of something that is not an exchange. Called on any I/O thread; rare.
     fn notice(&self, notice: Notice);
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bicorn_http::{Command, Mailbox};
+use bicorn_http::{Command, Exchange, Mailbox};
 use slab::Slab;
 
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
@@ -38,6 +38,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Failing to accept is reported this often: a line a second says enough.
 const ACCEPT_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The application hears of exchanges after this many, if it sleeps, and else when the thread has nothing
+/// more to do. Waking it for each would cost more than a request does; see `docs/decisions/0005`.
+const NOTIFY_EXCHANGES: usize = 16;
+
+/// The mailbox is emptied after this many polls of connections even if the thread never comes to rest
+/// (arbitrary: a batch of usual size).
+const BUSY_POLLS: u32 = 64;
 
 /// What the server tells its I/O threads; read when a thread is woken.
 #[derive(Debug, Default)]
@@ -75,6 +83,10 @@ pub(crate) struct Thread<A> {
     scratch: RefCell<Box<[u8]>>,
     default_fields: RefCell<DefaultFields>,
     serial: Cell<u64>,
+    /// How often connections were polled.
+    polls: Cell<u32>,
+    /// Exchanges handed over since the application was notified.
+    handed_over: Cell<usize>,
     /// Connections whose exchange waits for a place in the hand-off.
     blocked: RefCell<Vec<usize>>,
     is_draining: Cell<bool>,
@@ -96,6 +108,8 @@ impl<A: Application> Thread<A> {
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
             default_fields: RefCell::new(default_fields),
             serial: Cell::new(0),
+            polls: Cell::new(0),
+            handed_over: Cell::new(0),
             blocked: RefCell::default(),
             is_draining: Cell::new(false),
             acceptors: RefCell::default(),
@@ -121,6 +135,16 @@ impl<A: Application> Thread<A> {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.get()
+    }
+
+    /// Hand an exchange over; the application hears of it soon.
+    pub(crate) fn hand_over(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
+        self.application.handle(exchange, connection);
+        self.handed_over.set(self.handed_over.get() + 1);
+        if self.handed_over.get() >= NOTIFY_EXCHANGES {
+            self.handed_over.set(0);
+            self.application.notify();
+        }
     }
 
     pub(crate) fn next_serial(&self) -> u64 {
@@ -185,6 +209,14 @@ impl<A: Application> Thread<A> {
 
     fn poll_connection(&self, key: usize, context: &mut Context<'_>) -> Poll<()> {
         let Some(connection) = self.connection(key) else { return Poll::Ready(()) };
+        self.polls.set(self.polls.get().wrapping_add(1));
+        if self.polls.get().is_multiple_of(BUSY_POLLS) {
+            // A thread with more to read than it can does not sleep: answers must go out all the same.
+            self.application.notify();
+            if let Some(waker) = &*self.mailbox_waker.borrow() {
+                waker.wake_by_ref();
+            }
+        }
         self.guard(key, || {
             let mut connection = connection.borrow_mut();
             connection.wake_up(context.waker());
@@ -249,7 +281,8 @@ impl<A: Application> Thread<A> {
             });
         }
         drop(commands);
-        for key in std::mem::take(&mut *self.blocked.borrow_mut()) {
+        let blocked = std::mem::take(&mut *self.blocked.borrow_mut());
+        for key in blocked {
             self.drive_from_outside(key, |_| true);
         }
     }
@@ -273,6 +306,7 @@ impl<A: Application> Thread<A> {
     }
 
     fn close_all(&self) {
+        self.shared.listeners.store(0, Ordering::Release);
         for key in self.keys() {
             self.remove(key);
         }
@@ -343,6 +377,7 @@ async fn sweep<A: Application>(thread: Rc<Thread<A>>) {
 
 async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
     let mut last_notice: Option<Instant> = None;
+    let mut has_looked_again = false;
     poll_fn(|context| {
         thread.acceptors.borrow_mut().push(context.waker().clone());
         Poll::Ready(())
@@ -359,8 +394,17 @@ async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
         })
         .await;
         match accepted {
-            None => break,
-            Some(Ok(transport)) => thread.adopt(transport),
+            None if has_looked_again => break,
+            None => {
+                // The kernel may have completed connections that the runtime has not heard of: yielding lets
+                // it listen first.
+                has_looked_again = true;
+                tokio::task::yield_now().await;
+            }
+            Some(Ok(transport)) => {
+                has_looked_again = false;
+                thread.adopt(transport);
+            }
             Some(Err(error)) if is_exhaustion(&error) => {
                 if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {
                     last_notice = Some(Instant::now());
@@ -372,7 +416,9 @@ async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
         }
     }
     drop(listener);
-    if thread.shared.listeners.fetch_sub(1, Ordering::AcqRel) == 1 {
+    let before =
+        thread.shared.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| open.checked_sub(1));
+    if before == Ok(1) {
         thread.application.notice(Notice::Changed);
     }
 }

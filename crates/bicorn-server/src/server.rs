@@ -129,19 +129,26 @@ fn run<A: Application>(
     started: &mpsc::SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
     let (parking, unparking) = (Arc::clone(&mailbox), Arc::clone(&mailbox));
+    let (sleeping, ending) = (application.clone(), application.clone());
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .on_thread_park(move || parking.park())
+        .on_thread_park(move || {
+            sleeping.notify();
+            parking.park();
+        })
         .on_thread_unpark(move || unparking.unpark())
         .build_local(LocalOptions::default())?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let listeners = sockets.into_iter().map(Listener::register).collect::<io::Result<Vec<_>>>()?;
         let thread = Thread::new(application, shared, mailbox);
         let _ = started.send(Ok(()));
         io_thread::run(thread, listeners).await;
         Ok(())
-    })
+    });
+    // What the last connections left: their applications hear that the peer is gone.
+    ending.notify();
+    ended
 }
 
 impl Drop for Server {

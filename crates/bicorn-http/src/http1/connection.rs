@@ -307,6 +307,11 @@ impl Connection {
         matches!(self.writing, Writing::Streaming(_) | Writing::Complete)
     }
 
+    /// Whether a response has begun that ends only with the connection.
+    pub fn is_delimited_by_close(&self) -> bool {
+        self.writing == Writing::Streaming(encode::Framing::UntilClose)
+    }
+
     /// Whether the connection may be used for another exchange.
     pub fn keeps_alive(&self) -> bool {
         self.keep_alive

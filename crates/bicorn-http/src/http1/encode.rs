@@ -135,6 +135,10 @@ fn raw(body: ResponseBody, room: usize, output: &mut Output) {
 /// One chunk for each piece the application sent (RFC 9112 §7.1).
 fn chunks(body: ResponseBody, output: &mut Output) {
     if let ResponseBody::Shared(bytes) = body {
+        if bytes.is_empty() {
+            // A chunk of no bytes would end the content.
+            return;
+        }
         write_hex(bytes.len(), output);
         output.share(bytes);
         output.extend(b"\r\n");

@@ -104,6 +104,7 @@ fn tokenise<'input>(
     let length = match request.parse_with_uninit_headers(input, fields) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
+        Err(Error::Version) if is_version_unfinished(input) => return Ok(None),
         Err(error) => return Err(explain(error, input)),
     };
     let (Some(method), Some(path), Some(version)) = (request.method, request.path, request.version) else {
@@ -235,7 +236,7 @@ impl Seen {
                 }
             }
             // RFC 6455 §4.4: there is no version but 13.
-            21 if is(b"sec-websocket-version") => self.has_other_websocket_version = field.value != b"13",
+            21 if is(b"sec-websocket-version") => self.has_other_websocket_version |= field.value != b"13",
             17 if is(b"transfer-encoding") => self.note_transfer_encoding(field.value)?,
             _ => {}
         }
@@ -288,6 +289,22 @@ fn names_other_version(input: &[u8]) -> bool {
     let is_well_formed = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit());
     is_well_formed && parts.next().is_none()
+}
+
+/// Whether the input ends inside a version that may become a well-formed one: which answer it gets must not
+/// depend on how the bytes are cut.
+fn is_version_unfinished(input: &[u8]) -> bool {
+    let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
+    let mut parts = input[start..].splitn(3, |byte| *byte == b' ').skip(2);
+    let is_prefix = |version: &[u8]| {
+        let shape = *b"HTTP/0.0";
+        version.len() < shape.len()
+            && version
+                .iter()
+                .zip(shape)
+                .all(|(byte, wanted)| if wanted == b'0' { byte.is_ascii_digit() } else { *byte == wanted })
+    };
+    parts.next().is_some_and(is_prefix)
 }
 
 /// RFC 9112 §2.2 lets a recipient take a lone LF as a line end; a proxy may not, so it is refused.

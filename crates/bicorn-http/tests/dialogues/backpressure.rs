@@ -111,7 +111,7 @@ fn a_peer_that_only_finished_sending_still_holds_back() {
 fn what_is_credited_is_what_was_sent() {
     let seam = Seam::new();
     let response = &seam.exchange.response;
-    for content in [&b""[..], b"one", b"two", &[b'x'; 100_000]] {
+    for content in [&b""[..], b"one", b"two", &vec![b'x'; 100_000]] {
         send(&seam, None, content, false);
     }
     response.send(ResponsePart { body: ResponseBody::Shared(vec![0; 100_000].into()), ..Default::default() });

@@ -12,6 +12,10 @@ fn post_chunks() -> Dialogue {
     Dialogue::after(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
 }
 
+fn chunk(length: usize) -> Vec<u8> {
+    [format!("{length:x}\r\n").as_bytes(), &vec![b'x'; length], b"\r\n"].concat()
+}
+
 #[test]
 fn the_rest_of_a_short_request_is_read() {
     let mut dialogue = post(10);
@@ -41,7 +45,7 @@ fn chunks_are_read_up_to_the_bound() {
     let mut dialogue = post_chunks();
     dialogue.answer(&head(204, &[]), b"");
     assert!(!dialogue.wire().contains("connection: close"));
-    let chunk = [b"8000\r\n", &[b'x'; 0x8000][..], b"\r\n"].concat();
+    let chunk = chunk(0x8000);
     for _ in 0..DRAIN_BYTES / 0x8000 {
         dialogue.receive(&chunk).unwrap();
         assert!(dialogue.connection.may_drain());
@@ -53,7 +57,7 @@ fn chunks_are_read_up_to_the_bound() {
 #[test]
 fn content_before_the_answer_is_not_drained() {
     let mut dialogue = post_chunks();
-    let chunk = [b"80000\r\n", &[b'x'; 0x80000][..], b"\r\n"].concat();
+    let chunk = chunk(0x80000);
     dialogue.receive(&chunk).unwrap();
     dialogue.respond(Some(&head(200, &[])), b"", false);
     dialogue.receive(&chunk).unwrap();
@@ -71,7 +75,7 @@ fn draining_begins_anew_with_each_request() {
         let head_bytes = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n";
         dialogue.receive(head_bytes).unwrap();
         dialogue.answer(&head(204, &[]), b"");
-        dialogue.receive(&[b'x'; 200_000]).unwrap();
+        dialogue.receive(&vec![b'x'; 200_000]).unwrap();
         assert!(dialogue.connection.may_drain() && dialogue.connection.start_next());
     }
 }

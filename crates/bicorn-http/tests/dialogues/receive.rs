@@ -5,8 +5,8 @@ use bicorn_http::{ExchangeControl, Received};
 
 use crate::seam::{Asked, ID, Seam, counting_waker};
 
-fn body(content: &[u8], more: bool) -> Option<Received> {
-    Some(Received::Body { content: content.to_vec(), more })
+fn body(content: &[u8], more: bool) -> Received {
+    Received::Body { content: content.to_vec(), more }
 }
 
 #[test]
@@ -23,18 +23,18 @@ fn all_content_comes_at_once_in_order() {
     let mut seam = Seam::new();
     seam.control.arrival().push(b"one ");
     seam.control.arrival().push(b"two");
-    assert_eq!(seam.exchange.body.try_receive(), body(b"one two", true));
+    assert_eq!(seam.exchange.body.try_receive(), Some(body(b"one two", true)));
     assert_eq!(seam.exchange.body.try_receive(), None);
     seam.control.arrival().push(b"three");
     seam.control.arrival().finish();
-    assert_eq!(seam.exchange.body.try_receive(), body(b"three", false));
+    assert_eq!(seam.exchange.body.try_receive(), Some(body(b"three", false)));
 }
 
 #[test]
 fn a_request_without_content_is_one_empty_body() {
     let mut seam = Seam::new();
     seam.control.arrival().finish();
-    assert_eq!(seam.exchange.body.try_receive(), body(b"", false));
+    assert_eq!(seam.exchange.body.try_receive(), Some(body(b"", false)));
     assert_eq!(seam.exchange.body.try_receive(), None);
 }
 
@@ -87,7 +87,7 @@ fn a_complete_body_comes_before_the_news_that_the_peer_left() {
     seam.control.arrival().push(b"x");
     seam.control.arrival().finish();
     seam.control.disconnect();
-    assert_eq!(seam.exchange.body.try_receive(), body(b"x", false));
+    assert_eq!(seam.exchange.body.try_receive(), Some(body(b"x", false)));
     assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
 }
 
@@ -97,7 +97,7 @@ fn a_body_that_was_cut_off_is_never_complete() {
         let mut seam = Seam::new();
         seam.control.arrival().push(b"x");
         leave(&seam.control);
-        assert_eq!(seam.exchange.body.try_receive(), body(b"x", true));
+        assert_eq!(seam.exchange.body.try_receive(), Some(body(b"x", true)));
         assert_eq!(seam.exchange.body.try_receive(), Some(Received::Disconnected));
     }
 }

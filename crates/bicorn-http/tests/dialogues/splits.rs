@@ -1,5 +1,7 @@
 //! How bytes are cut into packets makes no difference.
 
+use bicorn_http::PeerError;
+
 use crate::dialogue::converse;
 use crate::messages::ACCEPTED;
 use crate::refused_content::refused_messages;
@@ -44,7 +46,7 @@ fn refused_heads_are_refused_the_same_at_every_split() {
         for position in 0..=message.len() {
             let (front, back) = message.split_at(position);
             let refused = converse([front, back]).error;
-            assert_eq!(refused.map(|error| error.status()), Some(error.status()), "{name} cut at {position}");
+            assert_eq!(refused.map(PeerError::status), Some(error.status()), "{name} cut at {position}");
         }
     }
 }
@@ -53,7 +55,7 @@ fn refused_heads_are_refused_the_same_at_every_split() {
 fn refused_heads_are_refused_the_same_byte_by_byte() {
     for (name, message, error) in refused_heads() {
         let refused = converse(message.chunks(1)).error;
-        assert_eq!(refused.map(|error| error.status()), Some(error.status()), "{name}");
+        assert_eq!(refused.map(PeerError::status), Some(error.status()), "{name}");
     }
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Connection {
     is_write_armed: bool,
     /// The peer may be in the middle of sending something that nobody will read.
     must_linger: bool,
+    /// The peer must not take the end of the connection for the end of the response.
+    must_reset: bool,
     /// At least one exchange is over.
     has_served: bool,
     wait: Wait,
@@ -112,6 +114,7 @@ impl Connection {
             is_read_armed: false,
             is_write_armed: false,
             must_linger: false,
+            must_reset: false,
             has_served: false,
             wait: Wait::Nothing,
             has_moved: false,
@@ -286,6 +289,10 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         match self.phase {
+            Phase::Closing if self.output.is_empty() && self.must_reset => {
+                self.transport.reset_on_close();
+                Poll::Ready(())
+            }
             Phase::Closing if self.output.is_empty() => {
                 let is_shut = matches!(self.transport.poll_shutdown(context), Poll::Ready(Ok(())));
                 if !is_shut || !self.must_linger || self.is_peer_finished {

@@ -18,7 +18,10 @@ impl Connection {
         while self.phase == Phase::Open {
             if self.engine.is_reading_content() {
                 match self.parse_content(&mut input) {
-                    Ok(false) => break,
+                    Ok(false) => {
+                        self.end_exchange();
+                        break;
+                    }
                     Ok(true) => self.end_exchange(),
                     Err(error) => self.refuse(error, thread),
                 }
@@ -94,7 +97,7 @@ impl Connection {
             (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
         });
         match corrected {
-            None => thread.application().handle(exchange, &self.info),
+            None => thread.hand_over(exchange, &self.info),
             Some(correction) => {
                 let info = ConnectionInfo {
                     id: next_connection_id(),
@@ -106,7 +109,7 @@ impl Connection {
                     server: self.info.server.clone(),
                     scheme: correction.scheme.unwrap_or(self.info.scheme),
                 };
-                thread.application().handle(exchange, &Arc::new(info));
+                thread.hand_over(exchange, &Arc::new(info));
             }
         }
     }
@@ -132,16 +135,15 @@ impl Connection {
             }
             return;
         }
+        if thread.is_draining() {
+            self.engine.stop_keep_alive();
+        }
         match action {
             Action::Continue => self.engine.write_continue(&mut self.output),
             // `drive` reads again by itself: there is room now.
             Action::Resume => {}
             Action::Respond(part) => self.respond(part, thread),
-            Action::Close => {
-                self.must_linger = self.engine.is_reading_content();
-                self.phase = Phase::Closing;
-                self.give_up_exchange();
-            }
+            Action::Close => self.give_up_response(),
         }
     }
 
@@ -156,23 +158,29 @@ impl Connection {
                 self.uncredited = 0;
                 self.end_exchange();
             }
-            Progress::Broken => {
-                self.must_linger = self.engine.is_reading_content();
-                self.phase = Phase::Closing;
-                self.give_up_exchange();
-            }
+            Progress::Broken => self.give_up_response(),
         }
     }
 
-    /// Once request and response are both complete: the next exchange, or the end.
+    /// Close behind what is written of a response that will not be complete.
+    fn give_up_response(&mut self) {
+        self.must_linger = self.engine.is_reading_content();
+        // FIN would say that the content is complete if nothing else does (RFC 9112 §8).
+        self.must_reset = self.engine.is_delimited_by_close();
+        self.phase = Phase::Closing;
+        self.give_up_exchange();
+    }
+
+    /// Once the response is complete: the next exchange if the request is, too, or the end if it goes on for
+    /// too long.
     fn end_exchange(&mut self) {
         if self.engine.start_next() {
             self.has_served = true;
             return;
         }
-        let must_close = self.engine.is_over() || (self.engine.is_answered() && !self.engine.may_drain());
-        if must_close {
-            self.must_linger = !self.engine.is_over() || !self.unread.is_empty();
+        let is_over = self.engine.is_over();
+        if is_over || (self.engine.is_answered() && !self.engine.may_drain()) {
+            self.must_linger = !is_over || !self.unread.is_empty();
             self.phase = Phase::Closing;
         }
     }

@@ -1,14 +1,16 @@
-//! An application that only passes on what it is given.
+//! An application that only passes on what it is given, and wakes nobody before it is told to
+//! ([`Application::notify`]).
 
 use std::fmt;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
 
 use bicorn_http::{Exchange, Received, RequestBody, ResponseBody, ResponseHead, ResponsePart};
 use bicorn_server::{Application, ConnectionInfo, Notice};
 
-use crate::waiting::{PATIENCE, wait};
+use crate::waiting::{PATIENCE, wait_at_most};
 
 /// The side of the application that the I/O threads see.
 #[derive(Clone)]
@@ -17,6 +19,7 @@ pub(crate) struct Passing(Arc<Shared>);
 struct Shared {
     calls: Sender<Call>,
     notices: Sender<Notice>,
+    asleep: Mutex<Asleep>,
     /// Called on the I/O thread before an exchange is passed on.
     hook: Hook,
     places: Mutex<Places>,
@@ -26,6 +29,14 @@ struct Shared {
 
 /// What to do on the I/O thread.
 pub(crate) type Hook = Box<dyn Fn(&Exchange) + Send + Sync>;
+
+/// What the test does not see before the next notification.
+#[derive(Default)]
+struct Asleep {
+    calls: Vec<Call>,
+    /// Of exchanges in which something happened.
+    wakers: Vec<Waker>,
+}
 
 #[derive(Default)]
 struct Places {
@@ -38,8 +49,12 @@ struct Places {
 
 impl Passing {
     pub(crate) fn new(calls: Sender<Call>, notices: Sender<Notice>, hook: Hook) -> Self {
-        let places = Mutex::default();
-        Self(Arc::new(Shared { calls, notices, hook, places, asked: Condvar::new() }))
+        let (asleep, places, asked) = Default::default();
+        Self(Arc::new(Shared { calls, notices, asleep, hook, places, asked }))
+    }
+
+    fn asleep(&self) -> MutexGuard<'_, Asleep> {
+        self.0.asleep.lock().expect("nobody panics with the lock")
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -82,9 +97,17 @@ impl Application for Passing {
         }
         (self.0.hook)(&exchange);
         let Exchange { head, body, response } = exchange;
-        let info = Arc::clone(connection);
-        // The test may be over already.
-        let _ = self.0.calls.send(Call { head, body, response, info });
+        let (info, application) = (Arc::clone(connection), self.clone());
+        self.asleep().calls.push(Call { head, body, response, info, application });
+    }
+
+    fn notify(&self) {
+        let Asleep { calls, wakers } = std::mem::take(&mut *self.asleep());
+        for call in calls {
+            // The test may be over already.
+            let _ = self.0.calls.send(call);
+        }
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn notice(&self, notice: Notice) {
@@ -98,6 +121,18 @@ impl fmt::Debug for Passing {
     }
 }
 
+/// Wakes with the next notification.
+struct Deferred {
+    application: Passing,
+    waker: Waker,
+}
+
+impl Wake for Deferred {
+    fn wake(self: Arc<Self>) {
+        self.application.asleep().wakers.push(self.waker.clone());
+    }
+}
+
 /// An exchange in the hands of the test.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -105,6 +140,7 @@ pub(crate) struct Call {
     pub(crate) body: RequestBody,
     pub(crate) response: bicorn_http::ResponseSender,
     pub(crate) info: Arc<ConnectionInfo>,
+    application: Passing,
 }
 
 impl Call {
@@ -148,8 +184,26 @@ impl Call {
             if let Some(received) = received {
                 return received;
             }
-            wait(|waker| self.body.poll_ready(waker));
+            let arrived = self.wait_at_most(PATIENCE, |waker| self.body.poll_ready(waker));
+            arrived.expect("something arrives, or the peer leaves");
         }
+    }
+
+    /// Wait until there is room for more content.
+    pub(crate) fn wait_for_room(&self) {
+        assert!(self.has_room_within(PATIENCE));
+    }
+
+    /// Whether there is room for more content, now or soon.
+    pub(crate) fn has_room_within(&self, limit: Duration) -> bool {
+        self.wait_at_most(limit, |waker| self.response.poll_ready(waker)).is_some()
+    }
+
+    fn wait_at_most<T>(&self, limit: Duration, poll: impl Fn(&Waker) -> Poll<T>) -> Option<T> {
+        wait_at_most(limit, |waker| {
+            let application = self.application.clone();
+            poll(&Arc::new(Deferred { application, waker: waker.clone() }).into())
+        })
     }
 
     /// Take all content, which must arrive complete.

@@ -7,7 +7,6 @@ use bicorn_http::Received;
 use bicorn_http::exchange::{BODY_HIGH_WATER_BYTES, HIGH_WATER_BYTES};
 
 use crate::running::Running;
-use crate::waiting::{wait, wait_at_most};
 
 /// More than the kernel keeps for both ends of a loopback connection.
 const PLENTY: usize = 64 * 1024 * 1024;
@@ -52,15 +51,14 @@ fn an_answer_that_nobody_reads_holds_the_application_back() {
     call.start(200, &[]);
     let piece = [b'x'; 16 * 1024];
     let mut sent: u64 = 0;
-    let is_ready = || wait_at_most(Duration::from_millis(500), |waker| call.response.poll_ready(waker));
-    while is_ready().is_some() {
+    while call.has_room_within(Duration::from_millis(500)) {
         call.push(&piece);
         sent += piece.len() as u64;
         assert!(sent < PLENTY as u64);
     }
     client.read_until("\r\n\r\n");
     io::copy(&mut client.stream.by_ref().take(sent), &mut io::sink()).unwrap();
-    wait(|waker| call.response.poll_ready(waker));
+    call.wait_for_room();
     call.end();
     client.expect_end();
 }
@@ -71,12 +69,11 @@ fn one_piece_beyond_the_mark_is_sent_and_then_the_application_waits() {
     let (mut client, call) = running.ask("GET / HTTP/1.0\r\n\r\n");
     call.start(200, &[]);
     call.push(&vec![b'x'; PLENTY / 2]);
-    let is_ready = wait_at_most(Duration::from_millis(300), |waker| call.response.poll_ready(waker));
-    assert!(is_ready.is_none());
+    assert!(!call.has_room_within(Duration::from_millis(300)));
     client.read_until("\r\n\r\n");
     let read = io::copy(&mut client.stream.by_ref().take(PLENTY as u64 / 2), &mut io::sink()).unwrap();
     assert_eq!(read, PLENTY as u64 / 2);
-    wait(|waker| call.response.poll_ready(waker));
+    call.wait_for_room();
     call.end();
     client.expect_end();
 }
@@ -93,7 +90,7 @@ fn a_peer_that_reads_lets_the_application_go_on() {
         });
         call.start(200, &[]);
         for _ in 0..total / 1024 {
-            wait(|waker| call.response.poll_ready(waker));
+            call.wait_for_room();
             call.push(&[b'x'; 1024]);
         }
         call.end();
@@ -111,7 +108,7 @@ fn empty_pieces_hold_nobody_back() {
     }
     call.push(b"x");
     client.expect("1\r\nx\r\n");
-    wait(|waker| call.response.poll_ready(waker));
+    call.wait_for_room();
     call.end();
     client.expect("0\r\n\r\n");
 }

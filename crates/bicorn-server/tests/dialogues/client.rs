@@ -40,7 +40,7 @@ impl Client {
     /// Send until the server takes nothing for a while; says how much it took.
     pub(crate) fn send_until_stuck(&mut self, limit: usize) -> usize {
         self.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("sockets have timeouts");
-        let piece = [b'x'; 64 * 1024];
+        let piece = vec![b'x'; 64 * 1024];
         let mut sent = 0;
         while sent < limit {
             match self.stream.write(&piece) {

@@ -85,7 +85,7 @@ fn content_that_stops_behind_the_start_of_an_answer_ends_it() {
 
 #[test]
 fn content_that_goes_on_may_take_its_time() {
-    let running = Running::with(|settings| settings.deadlines.content = Some(Duration::from_millis(1000)));
+    let running = Running::with(|settings| settings.deadlines.content = Some(Duration::from_secs(1)));
     let (mut client, mut call) = running.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n\r\n");
     for _ in 0..15 {
         client.expect_silence(Duration::from_millis(100));

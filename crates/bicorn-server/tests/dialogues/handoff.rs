@@ -56,7 +56,9 @@ fn every_connection_gets_its_place() {
     let running = Running::with(|settings| settings.io_threads = 2);
     running.application.set_places(0);
     let mut clients: Vec<_> = (0..20).map(|_| running.connect()).collect();
-    clients.iter_mut().for_each(|client| client.get("/"));
+    for client in &mut clients {
+        client.get("/");
+    }
     running.application.wait_until_refused(20);
     running.expect_no_call();
     for _ in 0..10 {
@@ -66,7 +68,9 @@ fn every_connection_gets_its_place() {
         one.reply("hello");
         two.reply("hello");
     }
-    clients.iter_mut().for_each(|client| client.expect_reply("hello"));
+    for client in &mut clients {
+        client.expect_reply("hello");
+    }
 }
 
 #[test]

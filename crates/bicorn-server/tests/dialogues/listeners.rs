@@ -81,14 +81,18 @@ fn several_threads_serve_one_listener() {
     let mut ids = HashSet::new();
     let mut clients: Vec<_> = (0..100).map(|_| running.connect()).collect();
     for round in 0..5 {
-        clients.iter_mut().for_each(|client| client.get("/"));
+        for client in &mut clients {
+            client.get("/");
+        }
         for _ in 0..clients.len() {
             let call = running.next_call();
             ids.insert(call.info.id);
             // One wake-up for all threads is as good as one for each answer.
             call.reply(&round.to_string());
         }
-        clients.iter_mut().for_each(|client| client.expect_reply(&round.to_string()));
+        for client in &mut clients {
+            client.expect_reply(&round.to_string());
+        }
     }
     assert_eq!((ids.len(), running.server.connections()), (100, 100));
     drop(clients);
@@ -104,8 +108,12 @@ fn a_burst_of_connections_is_accepted() {
         .map(|_| {
             thread::spawn(move || {
                 let mut clients: Vec<_> = (0..BURST / 4).map(|_| Client::connect(address)).collect();
-                clients.iter_mut().for_each(|client| client.get("/"));
-                clients.iter_mut().for_each(|client| client.expect_reply("hello"));
+                for client in &mut clients {
+                    client.get("/");
+                }
+                for client in &mut clients {
+                    client.expect_reply("hello");
+                }
             })
         })
         .collect();
@@ -124,7 +132,7 @@ fn one_thread_takes_turns_between_connections() {
     let (mut greedy, stream) = running.ask("GET / HTTP/1.0\r\n\r\n");
     stream.start(200, &[]);
     for _ in 0..100 {
-        stream.push(&[b'x'; 100_000]);
+        stream.push(&vec![b'x'; 100_000]);
     }
     running.serve_one(&mut running.connect());
     stream.end();

@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 
 use crate::application::{Call, Hook, Passing};
 use crate::client::Client;
-use crate::waiting::PATIENCE;
+use crate::waiting::{PATIENCE, wait_until};
 
 /// More connections than any test leaves in the kernel's queue.
 const BACKLOG: u32 = 1024;
@@ -86,21 +86,9 @@ impl Running {
         self.notices.recv_timeout(PATIENCE).expect("the server has something to say")
     }
 
-    /// Wait for a notice of something that went wrong.
-    pub(crate) fn next_complaint(&self) -> Notice {
-        loop {
-            match self.next_notice() {
-                Notice::Changed => {}
-                complaint => return complaint,
-            }
-        }
-    }
-
     /// Wait until no connection is open.
     pub(crate) fn wait_until_empty(&self) {
-        while self.server.connections() > 0 {
-            self.next_notice();
-        }
+        wait_until(|| self.server.connections() == 0);
     }
 
     /// Connect, ask for something and take the exchange.

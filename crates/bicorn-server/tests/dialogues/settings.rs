@@ -24,7 +24,7 @@ fn limits_are_those_of_the_settings() {
         let mut client = running.connect();
         client.send(head);
         client.expect(line);
-        assert_eq!(running.next_complaint(), Notice::InvalidRequest(error));
+        assert_eq!(running.next_notice(), Notice::InvalidRequest(error));
         client.finish();
         client.read_to_end();
         running.wait_until_empty();

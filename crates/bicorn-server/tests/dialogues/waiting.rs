@@ -16,11 +16,6 @@ impl Wake for Unpark {
     }
 }
 
-/// Wait until `poll` is ready.
-pub(crate) fn wait<T>(poll: impl FnMut(&Waker) -> Poll<T>) -> T {
-    wait_at_most(PATIENCE, poll).expect("what the test waits for happens")
-}
-
 /// Wait until `poll` is ready, but not for ever.
 pub(crate) fn wait_at_most<T>(limit: Duration, mut poll: impl FnMut(&Waker) -> Poll<T>) -> Option<T> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -30,5 +25,14 @@ pub(crate) fn wait_at_most<T>(limit: Duration, mut poll: impl FnMut(&Waker) -> P
             return Some(value);
         }
         thread::park_timeout(limit.checked_sub(start.elapsed())?);
+    }
+}
+
+/// Wait until a count that nobody announces is right.
+pub(crate) fn wait_until(is_done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_done() {
+        assert!(start.elapsed() < PATIENCE, "what the test waits for happens");
+        thread::park_timeout(Duration::from_millis(1));
     }
 }
