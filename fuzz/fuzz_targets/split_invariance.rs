@@ -34,13 +34,13 @@ struct Conversation {
 fuzz_target!(|input: &[u8]| {
     let Some((sizes, sent)) = input.split_first_chunk::<4>() else { return };
     let whole = converse([sent].into_iter());
-    compare(&whole, converse_and_end(cut(sent, *sizes), &whole));
-    compare(&whole, converse_and_end(sent.chunks(1), &whole));
+    compare(&whole, &converse_and_end(cut(sent, *sizes), &whole));
+    compare(&whole, &converse_and_end(sent.chunks(1), &whole));
 });
 
 /// The same, unless the peer broke the rules: then the same up to there. Which of several violations is seen
 /// first may depend on what has arrived.
-fn compare(whole: &Conversation, pieces: Conversation) {
+fn compare(whole: &Conversation, pieces: &Conversation) {
     assert_eq!(pieces.said, whole.said);
     assert_eq!(pieces.error.is_some(), whole.error.is_some(), "{:?} {:?}", pieces.error, whole.error);
     if whole.error.is_none() {

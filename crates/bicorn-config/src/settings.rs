@@ -93,7 +93,7 @@ pub struct Settings {
 
     /// Unix domain socket to listen on, instead of an address and a port
     ///
-    /// A file left there is replaced and its mode kept; a new one is readable and writable by everybody.
+    /// A socket left there is replaced and its mode kept; a new one is readable and writable by everybody.
     #[arg(help_heading = LISTENING, long, value_name = "PATH", conflicts_with = "fd")]
     pub uds: Option<String>,
 

@@ -101,7 +101,7 @@ pub enum LogLevel {
     Warning,
     /// Start, stop, and a line for each response
     Info,
-    /// What single connections do
+    /// For debugging: what Info shows and more
     Debug,
     /// Every ASGI event as well
     Trace,

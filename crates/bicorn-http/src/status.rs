@@ -1,18 +1,37 @@
 //! Status codes and their phrases: RFC 9110 §15, as Python names them.
 //!
-//! Phrases are those of Python 3.13's `http.HTTPStatus`, which uvicorn puts on the status line and into the
-//! access log. Older Pythons have older names for 413 ("Request Entity Too Large"), 414 ("Request-URI Too
-//! Long"), 416 ("Requested Range Not Satisfiable") and 422 ("Unprocessable Entity"); bicorn has one table, so
-//! that its answers do not depend on the interpreter.
+//! uvicorn puts the phrases of Python's `http.HTTPStatus` on the status line and into the access log. Python
+//! 3.13 took the names of RFC 9110 for four of them; [`use_names_before_rfc_9110`] is for older ones.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set once, before the first server starts; it is the same for all servers of a process.
+static HAS_OLD_NAMES: AtomicBool = AtomicBool::new(false);
+
+/// Name 413, 414, 416 and 422 as Python 3.12 and older do.
+pub fn use_names_before_rfc_9110() {
+    HAS_OLD_NAMES.store(true, Ordering::Relaxed);
+}
 
 /// The phrase of a status code, empty if it has none.
 pub fn phrase(status: u16) -> &'static str {
-    match status / 100 {
-        1 => informational(status),
-        2 => successful(status),
-        3 => redirection(status),
-        4 => client_error(status),
-        5 => server_error(status),
+    match status {
+        413 | 414 | 416 | 422 if HAS_OLD_NAMES.load(Ordering::Relaxed) => old_name(status),
+        100..=199 => informational(status),
+        200..=299 => successful(status),
+        300..=399 => redirection(status),
+        400..=499 => client_error(status),
+        500..=599 => server_error(status),
+        _ => "",
+    }
+}
+
+fn old_name(status: u16) -> &'static str {
+    match status {
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        416 => "Requested Range Not Satisfiable",
+        422 => "Unprocessable Entity",
         _ => "",
     }
 }

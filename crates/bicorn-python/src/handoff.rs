@@ -9,7 +9,7 @@
 //!   Parked ──notify: write the eventfd──▶ Notified ──drain begins──▶ Running ──queue empty──▶ Parked
 //! ```
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
@@ -18,7 +18,8 @@ use bicorn_http::Exchange;
 use bicorn_server::{ConnectionInfo, Notice};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::pybacked::PyBackedBytes;
-use rustix::event::{EventfdFlags, eventfd};
+
+use crate::wake_event::WakeEvent;
 
 /// Exchanges that may wait for the loop thread. Connections beyond it keep theirs and read nothing more:
 /// at 10 µs an exchange this is 10 ms of work, at 1 ms a second.
@@ -54,7 +55,7 @@ pub(crate) struct HandOff {
     /// Python objects that an I/O thread is done with.
     released: Mutex<Released>,
     state: AtomicU8,
-    event: OwnedFd,
+    event: WakeEvent,
 }
 
 #[derive(Default)]
@@ -77,13 +78,13 @@ impl HandOff {
             blocked: Mutex::default(),
             released: Mutex::default(),
             state: AtomicU8::new(PARKED),
-            event: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            event: WakeEvent::new()?,
         })
     }
 
     /// The descriptor that becomes readable when there is work and the loop sleeps.
     pub(crate) fn fd(&self) -> RawFd {
-        self.event.as_raw_fd()
+        self.event.fd()
     }
 
     /// Whether an I/O thread may push; if not, `waker` is woken when there is room.
@@ -128,8 +129,7 @@ impl HandOff {
     pub(crate) fn notify(&self) {
         let is_asleep = self.state.load(Ordering::SeqCst) == PARKED && !self.is_empty();
         if is_asleep && self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
-            // It can only fail when the counter is at its end, and then the loop is woken anyway.
-            let _ = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+            self.event.set();
         }
     }
 
@@ -140,8 +140,7 @@ impl HandOff {
 
     /// Take the wake-up back; the loop would see it again otherwise.
     pub(crate) fn acknowledge(&self) {
-        let mut counter = [0; 8];
-        let _ = rustix::io::read(&self.event, &mut counter);
+        self.event.clear();
     }
 
     /// Wait, up to a second, until there is a wake-up: for loops that cannot watch a descriptor.

@@ -20,6 +20,7 @@ mod logging;
 mod loop_thread;
 mod server;
 mod settings;
+mod wake_event;
 
 use pyo3::prelude::*;
 

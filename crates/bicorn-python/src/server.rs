@@ -22,8 +22,8 @@ use crate::settings::Settings;
 pub(crate) struct HttpServer {
     loop_thread: Arc<LoopThread>,
     settings: Py<Settings>,
-    /// Field lines that every response carries.
-    default_fields: Vec<u8>,
+    /// Field lines that every response carries, and whether every connection closes behind its response.
+    default_fields: (Vec<u8>, bool),
     /// The loop whose reader must be removed; `None` for one without readers.
     watching: Mutex<Option<Py<PyAny>>>,
 }
@@ -51,6 +51,9 @@ impl HttpServer {
         on_change: Py<PyAny>,
     ) -> PyResult<Self> {
         let options = settings.get().options();
+        if py.version_info() < (3, 13) {
+            bicorn_http::status::use_names_before_rfc_9110();
+        }
         let handoff = Arc::new(HandOff::new(options.io_threads)?);
         let limits = LoopLimits {
             concurrency: options.limit_concurrency,
@@ -86,7 +89,7 @@ impl HttpServer {
             .collect::<Result<_, _>>()?;
         server.watch(event_loop, context, &slf.getattr("_wake")?, &drain)?;
         let application = PythonApplication { handoff: Arc::clone(server.loop_thread.handoff()) };
-        let settings = server.settings.get().server_settings(server.default_fields.clone());
+        let settings = server.settings.get().server_settings(&server.default_fields);
         let started = py.detach(|| Server::start(&application, settings, sockets))?;
         server.loop_thread.set_server(started);
         Ok(())
@@ -197,17 +200,26 @@ impl HttpServer {
     }
 }
 
-/// `name: value CRLF` lines.
-fn field_lines(headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<Vec<u8>> {
+/// Default headers as `name: value CRLF` lines, and whether one of them closes every connection.
+fn field_lines(headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<(Vec<u8>, bool)> {
     let mut lines = Vec::new();
+    let mut closes = false;
     for (name, value) in headers {
-        // One head each: `content-length` twice, say, is the operator's own affair.
+        // One head each: a name may come twice.
         let mut head = ResponseHead::new(200);
-        head.push(&name, &value).map_err(|error| {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            PyValueError::new_err(format!("invalid default header {name:?}: {error}"))
-        })?;
-        lines.extend_from_slice(head.lines());
+        let refuse = |reason: &dyn std::fmt::Display| {
+            let name = String::from_utf8_lossy(&name);
+            PyValueError::new_err(format!("invalid default header {name:?}: {reason}"))
+        };
+        head.push(&name, &value).map_err(|error| refuse(&error))?;
+        if head.content_length().is_some() || head.has_transfer_encoding() {
+            return Err(refuse(&"how content is delimited differs from response to response; leave it out"));
+        }
+        // The engine says so itself, in the right place.
+        closes |= head.has_connection_close();
+        if !head.has_connection_close() {
+            lines.extend_from_slice(head.lines());
+        }
     }
-    Ok(lines)
+    Ok((lines, closes))
 }

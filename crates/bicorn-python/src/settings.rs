@@ -103,8 +103,9 @@ impl Settings {
         &self.options
     }
 
-    /// What `bicorn-server` needs to know; `fields` are the default field lines behind `date`.
-    pub(crate) fn server_settings(&self, fields: Vec<u8>) -> ServerSettings {
+    /// What `bicorn-server` needs to know; with the field lines behind `date`, and whether connections close
+    /// behind each response.
+    pub(crate) fn server_settings(&self, (fields, closes): &(Vec<u8>, bool)) -> ServerSettings {
         let options = &self.options;
         let trusted = options.forwarded_allow_ips.as_deref().unwrap_or("127.0.0.1,::1");
         ServerSettings {
@@ -121,7 +122,8 @@ impl Settings {
                 keep_alive: options.timeout_keep_alive,
             },
             date_header: options.date_header,
-            default_fields: fields,
+            default_fields: fields.clone(),
+            keep_alive: !closes,
             unsent_bytes: crate::ffi::unsent_bytes,
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
         }

@@ -20,6 +20,8 @@ pub struct Settings {
     pub date_header: bool,
     /// `name: value CRLF` lines that every response carries behind `date`.
     pub default_fields: Vec<u8>,
+    /// Whether a connection may be used for more than one exchange.
+    pub keep_alive: bool,
     /// How many bytes the kernel still holds for the peer of a socket; `None` where it cannot be told. It takes
     /// a system call that no safe library wraps, so whoever starts the server brings it.
     pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,

@@ -131,6 +131,21 @@ fn a_1_0_peer_is_never_sent_chunks() {
 }
 
 #[test]
+fn only_content_without_length_or_chunks_is_delimited_by_close() {
+    let begin = |request, fields: &[(&str, &str)]| {
+        let mut dialogue = Dialogue::after(request);
+        dialogue.respond(Some(&head(200, fields)), b"hello", false);
+        dialogue
+    };
+    assert!(!begin(GET, &[]).connection.is_delimited_by_close());
+    assert!(!begin(GET_1_0, &[("content-length", "10")]).connection.is_delimited_by_close());
+    let mut dialogue = begin(GET_1_0, &[]);
+    assert!(dialogue.connection.is_delimited_by_close());
+    dialogue.respond(None, b"", true);
+    assert!(!dialogue.connection.is_delimited_by_close());
+}
+
+#[test]
 fn head_is_answered_without_content() {
     // RFC 9110 §9.3.2: the fields are those of a GET, where that costs nothing.
     assert_eq!(

@@ -151,7 +151,7 @@ impl Connection {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<()> {
-        if thread.is_draining() {
+        if thread.is_draining() || !thread.settings().keep_alive {
             self.engine.stop_keep_alive();
         }
         loop {
@@ -172,7 +172,7 @@ impl Connection {
                 }
             }
         }
-        if thread.is_draining() && self.is_idle() {
+        if thread.is_draining() && self.is_between_exchanges() {
             // Nothing is owed, and a last look at the socket found nothing.
             return Poll::Ready(());
         }
@@ -180,10 +180,10 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Whether no exchange is in flight and no byte of one has arrived.
-    fn is_idle(&self) -> bool {
+    /// Whether no exchange is in flight, and no whole head of one has arrived.
+    fn is_between_exchanges(&self) -> bool {
         self.phase == Phase::Open
-            && self.engine.is_idle()
+            && self.engine.is_reading_head()
             && self.unread.is_empty()
             && self.output.is_empty()
             && self.is_read_armed

@@ -63,6 +63,7 @@ impl Connection {
             Wait::NextRequest => deadlines.keep_alive,
             Wait::Content => deadlines.content,
             Wait::Write => deadlines.write,
+            Wait::Linger if thread.is_draining() => Some(LINGER / 4),
             Wait::Linger => Some(LINGER),
         };
         if wait == Wait::Write {

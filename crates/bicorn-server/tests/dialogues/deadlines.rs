@@ -84,6 +84,17 @@ fn content_that_stops_behind_the_start_of_an_answer_ends_it() {
 }
 
 #[test]
+fn content_that_stops_behind_the_start_of_an_answer_that_close_delimits_resets() {
+    // RFC 9112 §8: FIN would make the answer complete.
+    let running = Running::with(|settings| settings.deadlines.content = SHORT);
+    let (mut client, call) = running.ask("POST / HTTP/1.0\r\nContent-Length: 9\r\n\r\nhello");
+    call.start(200, &[]);
+    call.push(b"hello");
+    client.expect("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello");
+    client.expect_reset();
+}
+
+#[test]
 fn content_that_goes_on_may_take_its_time() {
     let running = Running::with(|settings| settings.deadlines.content = Some(Duration::from_secs(1)));
     let (mut client, mut call) = running.ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 15\r\n\r\n");

@@ -24,6 +24,7 @@ pub(crate) fn bare_settings() -> Settings {
         deadlines: Deadlines { head: None, content: None, write: None, keep_alive: None },
         date_header: false,
         default_fields: Vec::new(),
+        keep_alive: true,
         unsent_bytes: |_| None,
         proxies: None,
     }

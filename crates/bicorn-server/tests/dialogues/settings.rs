@@ -54,6 +54,18 @@ fn default_fields_are_in_every_answer_date_first() {
 }
 
 #[test]
+fn without_keep_alive_each_connection_has_one_exchange() {
+    let running = Running::with(|settings| settings.keep_alive = false);
+    for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
+        let (mut client, call) = running.ask(&request.repeat(2));
+        call.reply("hello");
+        client.expect("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello");
+        client.expect_end();
+    }
+    running.expect_no_call();
+}
+
+#[test]
 fn a_request_for_another_protocol_is_served_and_told() {
     let running = Running::start();
     let (mut client, call) =
