@@ -122,7 +122,7 @@ mod tests {
     fn large_pieces_are_not_gathered() {
         let mut body = ResponseBody::copied(b"one");
         assert!(body.append(ResponseBody::Shared(Bytes::from_static(b"two"))).is_err());
-        assert!(body.append(ResponseBody::copied(&[0; GATHER_BYTES])).is_err());
+        assert!(body.append(ResponseBody::copied(&vec![0; GATHER_BYTES])).is_err());
         assert_eq!(body.pieces().count(), 1);
     }
 }

@@ -2,10 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-#[cfg(not(target_os = "linux"))]
-use std::os::unix::net::UnixStream;
 
-/// An eventfd on Linux; elsewhere a pair of sockets.
+/// An eventfd on Linux; elsewhere a pipe.
 pub(crate) struct WakeEvent {
     reader: OwnedFd,
     /// `None` where the reader is also what is written to.
@@ -21,9 +19,9 @@ impl WakeEvent {
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn new() -> io::Result<Self> {
-        let (reader, writer) = UnixStream::pair()?;
-        reader.set_nonblocking(true)?;
-        writer.set_nonblocking(true)?;
+        let (reader, writer) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
         Ok(Self { reader: reader.into(), writer: Some(writer.into()) })
     }
 

@@ -16,28 +16,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bicorn_http::{Command, Exchange, Mailbox};
 use slab::Slab;
 
+use crate::acceptor;
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
 use crate::connection::Connection;
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
-use crate::listener::{Listener, is_exhaustion};
+use crate::listener::Listener;
 use crate::settings::Settings;
 use crate::transport::Transport;
 
 /// Bytes that one read may bring. One buffer serves all connections of the thread.
 const READ_BYTES: usize = 64 * 1024;
-
-/// Wait after accepting failed for want of descriptors (arbitrary: ten tries a second cost nothing and
-/// recover well within a second).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Failing to accept is reported this often: a line a second says enough.
-const ACCEPT_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The application hears of exchanges after this many, if it sleeps, and else when the thread has nothing
 /// more to do. Waking it for each would cost more than a request does; see `docs/decisions/0005`.
@@ -171,8 +165,26 @@ impl<A: Application> Thread<A> {
         false
     }
 
+    /// Whether listeners are to close. The task of `acceptor` is woken when this changes.
+    pub(crate) fn is_stopping(&self, acceptor: &Waker) -> bool {
+        let mut acceptors = self.acceptors.borrow_mut();
+        if !acceptors.iter().any(|known| known.will_wake(acceptor)) {
+            acceptors.push(acceptor.clone());
+        }
+        self.shared.control.stop_listening.load(Ordering::Acquire)
+    }
+
+    /// Note that a listener of this thread is closed.
+    pub(crate) fn listener_closed(&self) {
+        let listeners = &self.shared.listeners;
+        let before = listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| open.checked_sub(1));
+        if before == Ok(1) {
+            self.application.notice(Notice::Changed);
+        }
+    }
+
     /// Serve a connection on this thread.
-    fn adopt(self: &Rc<Self>, transport: Transport) {
+    pub(crate) fn adopt(self: &Rc<Self>, transport: Transport) {
         let peer = transport.peer();
         let info = ConnectionInfo {
             id: next_connection_id(),
@@ -316,7 +328,7 @@ impl<A: Application> Thread<A> {
 /// Run an I/O thread until it is told to close.
 pub(crate) async fn run<A: Application>(thread: Rc<Thread<A>>, listeners: Vec<Listener>) {
     for listener in listeners {
-        tokio::task::spawn_local(accept(Rc::clone(&thread), listener));
+        tokio::task::spawn_local(acceptor::accept(Rc::clone(&thread), listener));
     }
     tokio::task::spawn_local(sweep(Rc::clone(&thread)));
     let mut commands = Vec::new();
@@ -373,52 +385,4 @@ async fn sweep<A: Application>(thread: Rc<Thread<A>>) {
         }
     })
     .await;
-}
-
-async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
-    let mut last_notice: Option<Instant> = None;
-    let mut has_looked_again = false;
-    poll_fn(|context| {
-        thread.acceptors.borrow_mut().push(context.waker().clone());
-        Poll::Ready(())
-    })
-    .await;
-    loop {
-        let accepted = poll_fn(|context| {
-            let accepted = listener.poll_accept(context);
-            // Stopping takes effect once the kernel's queue is empty, so that no completed connection is lost.
-            if accepted.is_pending() && thread.shared.control.stop_listening.load(Ordering::Acquire) {
-                return Poll::Ready(None);
-            }
-            accepted.map(Some)
-        })
-        .await;
-        match accepted {
-            None if has_looked_again => break,
-            None => {
-                // The kernel may have completed connections that the runtime has not heard of: yielding lets
-                // it listen first.
-                has_looked_again = true;
-                tokio::task::yield_now().await;
-            }
-            Some(Ok(transport)) => {
-                has_looked_again = false;
-                thread.adopt(transport);
-            }
-            Some(Err(error)) if is_exhaustion(&error) => {
-                if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {
-                    last_notice = Some(Instant::now());
-                    thread.application.notice(Notice::AcceptFailed(error.to_string()));
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            Some(Err(_)) => {}
-        }
-    }
-    drop(listener);
-    let before =
-        thread.shared.listeners.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| open.checked_sub(1));
-    if before == Ok(1) {
-        thread.application.notice(Notice::Changed);
-    }
 }

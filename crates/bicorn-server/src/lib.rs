@@ -5,6 +5,7 @@
 //! deadlines. An I/O thread never waits for an application and never attaches to Python.
 #![forbid(unsafe_code)]
 
+mod acceptor;
 pub mod access_log;
 pub mod application;
 mod connection;

@@ -1,0 +1,57 @@
+//! The task that accepts from one listener.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::application::{Application, Notice};
+use crate::io_thread::Thread;
+use crate::listener::{Listener, is_exhaustion};
+
+/// Wait after accepting failed for want of descriptors (arbitrary: ten tries a second cost nothing and
+/// recover well within a second).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Failing to accept is reported this often: a line a second says enough.
+const ACCEPT_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Accept until listening is to stop, then whatever the kernel has completed, then close the listener.
+pub(crate) async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
+    let mut last_notice: Option<Instant> = None;
+    let mut has_looked_again = false;
+    loop {
+        let accepted = poll_fn(|context| {
+            let accepted = listener.poll_accept(context);
+            // Stopping takes effect once the kernel's queue is empty, so that no completed connection is lost.
+            if accepted.is_pending() && thread.is_stopping(context.waker()) {
+                return Poll::Ready(None);
+            }
+            accepted.map(Some)
+        })
+        .await;
+        match accepted {
+            None if has_looked_again => break,
+            None => {
+                // The kernel may have completed connections that the runtime has not heard of: yielding lets
+                // it listen first.
+                has_looked_again = true;
+                tokio::task::yield_now().await;
+            }
+            Some(Ok(transport)) => {
+                has_looked_again = false;
+                thread.adopt(transport);
+            }
+            Some(Err(error)) if is_exhaustion(&error) => {
+                if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {
+                    last_notice = Some(Instant::now());
+                    thread.application().notice(Notice::AcceptFailed(error.to_string()));
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            Some(Err(_)) => {}
+        }
+    }
+    drop(listener);
+    thread.listener_closed();
+}
