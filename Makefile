@@ -57,6 +57,7 @@ lint-stubs: build
 	$(BIN)/python -m mypy.stubtest bicorn._bicorn
 lint-borders: build
 	$(BIN)/python scripts/check_borders.py
+	$(BIN)/python scripts/check_settings_docs.py
 
 bench:
 	@scripts/build bench
