@@ -183,6 +183,12 @@ pub(crate) fn parse_header(text: &str) -> Result<(String, String), &'static str>
     if value.chars().any(|character| character > '\u{ff}') {
         return Err("must be name:value, and a value only has characters of latin-1");
     }
+    // RFC 9112 §6: one value cannot be right for every response.
+    if ["content-length", "transfer-encoding"].iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
+        return Err(
+            "must not be content-length or transfer-encoding, which differ from response to response",
+        );
+    }
     Ok((name.to_owned(), value.to_owned()))
 }
 

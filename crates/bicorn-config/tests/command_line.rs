@@ -258,3 +258,13 @@ fn version_names_the_runtime() {
     let text = format!("Running bicorn {} with {RUNTIME}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(exit, Exit { text, code: 0, to_stderr: false });
 }
+
+#[test]
+fn a_default_header_that_delimits_content_is_refused() {
+    for header in ["Content-Length: 3", "transfer-encoding:chunked"] {
+        let arguments = ["main:app", "--header", header].map(String::from);
+        let exit = bicorn_config::from_command_line(arguments, &|_| None, "").unwrap_err();
+        assert_eq!(exit.code, 2);
+        assert!(exit.text.contains("differ from response to response"), "{}", exit.text);
+    }
+}
