@@ -169,7 +169,7 @@ impl Connection {
         let is_first_line = memchr::memchr(b'\n', &self.partial).is_none();
         let brings_line_end = memchr::memchr(b'\n', input).is_some();
         self.partial.extend_from_slice(input);
-        let is_over = self.limits.head_bytes != 0 && self.partial.len() >= self.limits.head_bytes;
+        let is_over = self.partial.len() >= self.limits.head_limit();
         if !(is_first_line || brings_line_end || is_over) {
             *input = &[];
             return Ok(None);

@@ -31,7 +31,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The head limit with "off" as the largest head that spans can address comfortably.
-    fn head_limit(self) -> usize {
+    pub(super) fn head_limit(self) -> usize {
         if self.head_bytes == 0 { UNLIMITED_HEAD_BYTES } else { self.head_bytes }
     }
 

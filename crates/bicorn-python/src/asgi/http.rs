@@ -104,8 +104,13 @@ impl HttpExchange {
         let py = slf.py();
         match purpose {
             Purpose::Receive => Ok(slf.get().next_event(py)?.map(|event| event.into_any().unbind())),
-            Purpose::Send => Ok(slf.get().sender.is_ready().then(|| py.None())),
+            Purpose::Send => Ok(slf.get().may_send().then(|| py.None())),
         }
+    }
+
+    /// Whether `send` need not wait; behind a complete response nobody counts what is unsent any more.
+    fn may_send(&self) -> bool {
+        self.sender.is_ready() || lock(&self.inner).response.is_complete()
     }
 
     /// A future that is done when [`HttpExchange::try_finish`] is worth another call.

@@ -327,6 +327,10 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if self.engine.is_delimited_by_close() {
+            // Cut off, by a closing server or a panic: it must not look complete.
+            self.transport.reset_on_close();
+        }
         self.give_up_exchange();
     }
 }

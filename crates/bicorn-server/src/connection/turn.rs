@@ -190,6 +190,7 @@ impl Connection {
         if error != PeerError::Timeout {
             thread.application().notice(Notice::InvalidRequest(error));
         }
+        self.must_reset = self.engine.is_delimited_by_close();
         thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
         self.give_up_exchange();
         self.unread = Vec::new();
