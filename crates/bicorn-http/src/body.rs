@@ -101,8 +101,9 @@ impl ResponseBody {
 /// What a piece costs besides its bytes: a chunk's size line and line end, and a break.
 const PIECE_BYTES: usize = 16;
 
-/// Pieces are not gathered beyond this (arbitrary: what one write of a loopback socket usually takes).
-const GATHER_BYTES: usize = 64 * 1024;
+/// Pieces are not gathered beyond this (arbitrary: half of what makes an application wait, so that the I/O
+/// thread can write one half while the other is made).
+pub const GATHER_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -47,6 +47,29 @@ pub struct ResponsePart {
     pub body: ResponseBody,
     /// Whether the response is complete with this part.
     pub last: bool,
+    /// Whether the application sent all content of the response in one event: its length is known then.
+    pub is_whole: bool,
+}
+
+impl ResponsePart {
+    /// Take the part that follows in, if it is small; else give it back.
+    ///
+    /// # Errors
+    /// The parts cannot be one.
+    pub fn append(&mut self, next: Self) -> Result<(), Self> {
+        if self.last || next.head.is_some() {
+            return Err(next);
+        }
+        let Self { body, last, .. } = next;
+        match self.body.append(body) {
+            Ok(()) => {
+                self.last = last;
+                self.is_whole = false;
+                Ok(())
+            }
+            Err(body) => Err(Self { head: None, body, last, is_whole: false }),
+        }
+    }
 }
 
 /// The inbox of one I/O thread.
@@ -113,28 +136,16 @@ impl Mailbox {
     }
 }
 
-/// Join a body part to the one queued just before it, if both belong to the same exchange. A part with a
-/// head stays alone, so that how a response is framed never depends on how fast the I/O thread is.
+/// Join a part to the one queued just before it, if both belong to the same exchange.
 fn merge(commands: &mut [Command], command: Command) -> Option<Command> {
-    let Command { exchange, action: Action::Respond(ResponsePart { head: None, body, last }) } = command
-    else {
-        return Some(command);
-    };
-    let rest = match commands.last_mut() {
-        Some(Command { exchange: queued, action: Action::Respond(part) })
-            if *queued == exchange && part.head.is_none() && !part.last =>
-        {
-            match part.body.append(body) {
-                Ok(()) => {
-                    part.last = last;
-                    return None;
-                }
-                Err(body) => body,
-            }
+    let Command { exchange, action: Action::Respond(part) } = command else { return Some(command) };
+    let part = match commands.last_mut() {
+        Some(Command { exchange: queued, action: Action::Respond(before) }) if *queued == exchange => {
+            before.append(part).err()?
         }
-        _ => body,
+        _ => part,
     };
-    Some(Command { exchange, action: Action::Respond(ResponsePart { head: None, body: rest, last }) })
+    Some(Command { exchange, action: Action::Respond(part) })
 }
 
 impl fmt::Debug for Mailbox {

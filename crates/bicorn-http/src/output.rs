@@ -39,6 +39,9 @@ impl Segment {
 /// A segment of this length is not made to grow: growing doubles it, and the unused half is memory too.
 const SEGMENT_BYTES: usize = 32 * 1024;
 
+/// Room for a response head in front of reserved content (arbitrary: a usual one).
+const USUAL_HEAD_BYTES: usize = 512;
+
 /// A spare buffer above this is given back to the allocator (arbitrary: a usual response head and body).
 const SPARE_BYTES: usize = 4 * 1024;
 
@@ -65,6 +68,13 @@ impl Output {
         let mut owned = std::mem::take(&mut self.spare);
         owned.extend_from_slice(bytes);
         self.segments.push_back(Segment::Owned(owned));
+    }
+
+    /// Make room for bytes that will be copied, if there are many and nothing is queued.
+    pub fn reserve(&mut self, bytes: usize) {
+        if self.segments.is_empty() && bytes > SPARE_BYTES {
+            self.spare.reserve_exact(bytes.min(SEGMENT_BYTES) + USUAL_HEAD_BYTES);
+        }
     }
 
     /// Queue bytes without a copy.

@@ -225,7 +225,7 @@ impl LoopThread {
     pub(crate) fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let held = std::mem::take(&mut *lock(&self.held));
         for exchange in held {
-            exchange.get().flush_head(py)?;
+            exchange.get().flush(py)?;
         }
         self.will_flush.store(false, Ordering::Relaxed);
         self.logs.flush();

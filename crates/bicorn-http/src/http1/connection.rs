@@ -182,9 +182,10 @@ impl Connection {
 
     /// Write a part of the response. `defaults` are the server's own field lines, for the head.
     pub fn respond(&mut self, part: ResponsePart, defaults: &[u8], output: &mut Output) -> Progress {
-        let ResponsePart { head, body, last } = part;
+        let ResponsePart { head, body, last, is_whole } = part;
+        output.reserve(body.cost());
         if let (Some(head), Writing::Awaiting) = (head, self.writing) {
-            self.write_head(&head, last.then_some(body.len()), defaults, output);
+            self.write_head(&head, (last && is_whole).then_some(body.len()), defaults, output);
         }
         let Writing::Streaming(mut framing) = self.writing else { return Progress::Broken };
         let fits = encode::body(&mut framing, body, output);

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use bicorn_http::body::BORROW_BYTES;
 use bicorn_http::{
     Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponsePart, ResponseSender,
 };
@@ -35,6 +36,10 @@ pub(crate) struct HttpExchange {
 struct Inner {
     response: Response,
     body: RequestBody,
+    /// What was sent in this tick and has not left: small pieces leave together.
+    pending: Option<ResponsePart>,
+    /// The exchange will be flushed at the end of the tick.
+    is_held: bool,
     /// What the access log shows; taken when it is logged.
     facts: Option<AccessFacts>,
     /// Futures of `receive` and `send` calls that wait.
@@ -52,6 +57,8 @@ struct After {
     logged: Option<(u16, Option<AccessFacts>)>,
     is_complete: bool,
     waiters: Vec<Py<PyAny>>,
+    /// The I/O thread has something to do.
+    has_left: bool,
 }
 
 impl HttpExchange {
@@ -60,6 +67,8 @@ impl HttpExchange {
         let inner = Inner {
             response: Response::new(),
             body: exchange.body,
+            pending: None,
+            is_held: false,
             facts,
             waiters: Vec::new(),
             waker: None,
@@ -163,34 +172,70 @@ impl HttpExchange {
         Ok(Some(event))
     }
 
-    /// Send the head alone, if it still waits for content.
-    pub(crate) fn flush_head(&self, py: Python<'_>) -> PyResult<()> {
+    /// End of a tick: whatever waits for more leaves as it is.
+    pub(crate) fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let after = {
             let mut inner = lock(&self.inner);
-            let part = inner.response.release_head();
-            part.map(|part| self.transmit(&mut inner, part))
+            inner.is_held = false;
+            let after = inner.response.release_head().map(|part| self.transmit(&mut inner, part));
+            if let Some(pending) = inner.pending.take() {
+                self.sender.send(pending);
+            }
+            after
         };
-        after.map_or(Ok(()), |after| self.follow(py, after))
+        match after {
+            Some(after) => self.follow(py, after),
+            None => self.loop_thread.touch(py, &self.sender),
+        }
     }
 
-    fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<()> {
-        let (after, error) = {
+    /// Have the exchange flushed at the end of the tick.
+    fn hold(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let exchange = slf.get();
+        let was_held = std::mem::replace(&mut lock(&exchange.inner).is_held, true);
+        if was_held { Ok(()) } else { exchange.loop_thread.hold(slf) }
+    }
+
+    /// Send content; true when it waits for the end of the tick.
+    fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<bool> {
+        let (after, error, is_pending) = {
             let mut inner = lock(&self.inner);
             let verdict = inner.response.add(body, last);
-            (verdict.part.map(|part| self.transmit(&mut inner, part)), verdict.error)
+            let after = verdict.part.map(|part| self.transmit(&mut inner, part));
+            (after, verdict.error, inner.pending.is_some())
         };
         if let Some(after) = after {
             self.follow(py, after)?;
         }
-        error.map_or(Ok(()), |text| Err(PyRuntimeError::new_err(text)))
+        error.map_or(Ok(is_pending), |text| Err(PyRuntimeError::new_err(text)))
     }
 
     fn transmit(&self, inner: &mut Inner, part: ResponsePart) -> After {
         let logged = part.head.as_ref().map(|head| (head.status(), inner.facts.take()));
         let is_complete = part.last;
-        self.sender.send(part);
         let waiters = if is_complete { std::mem::take(&mut inner.waiters) } else { Vec::new() };
-        After { logged, is_complete, waiters }
+        After { logged, is_complete, waiters, has_left: self.gather(inner, part) }
+    }
+
+    /// Let a part leave, or keep it for those that follow in the same tick.
+    fn gather(&self, inner: &mut Inner, part: ResponsePart) -> bool {
+        let part = match inner.pending.take() {
+            None => part,
+            Some(mut pending) => match pending.append(part) {
+                Ok(()) => pending,
+                Err(part) => {
+                    self.sender.send(pending);
+                    part
+                }
+            },
+        };
+        let is_full = part.body.len() >= BORROW_BYTES;
+        if part.last || is_full {
+            self.sender.send(part);
+            return true;
+        }
+        inner.pending = Some(part);
+        false
     }
 
     fn follow(&self, py: Python<'_>, after: After) -> PyResult<()> {
@@ -202,6 +247,15 @@ impl HttpExchange {
         if after.is_complete {
             self.loop_thread.count_response(py)?;
         }
+        if after.has_left { self.loop_thread.touch(py, &self.sender) } else { Ok(()) }
+    }
+
+    /// Give up, behind what was sent before.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(pending) = lock(&self.inner).pending.take() {
+            self.sender.send(pending);
+        }
+        self.sender.close();
         self.loop_thread.touch(py, &self.sender)
     }
 
@@ -229,12 +283,7 @@ impl HttpExchange {
     /// The application has ended without a complete response: give what can still be given.
     fn end_badly(&self, py: Python<'_>) -> PyResult<()> {
         let has_begun = lock(&self.inner).response.has_begun();
-        if has_begun {
-            self.sender.close();
-            self.loop_thread.touch(py, &self.sender)
-        } else {
-            self.answer(py, 500, b"Internal Server Error")
-        }
+        if has_begun { self.close(py) } else { self.answer(py, 500, b"Internal Server Error") }
     }
 
     /// The application's coroutine has ended, whichever way.
@@ -264,8 +313,7 @@ impl HttpExchange {
         }
         if self.sender.is_peer_finished() {
             // It was told so, and owes nothing.
-            self.sender.close();
-            return self.loop_thread.touch(py, &self.sender);
+            return self.close(py);
         }
         let text = if is_started {
             intern!(py, "ASGI callable returned without completing response.")
@@ -316,14 +364,18 @@ impl HttpExchange {
         if expected == "http.response.start" {
             let head = event::response_start(message)?;
             lock(&exchange.inner).response.start(head, exchange.head.method());
-            exchange.loop_thread.hold(slf)?;
+            Self::hold(slf)?;
             return Ok(exchange.loop_thread.ready(py));
         }
         let (body, more) = event::response_body(message, exchange.loop_thread.handoff())?;
-        exchange.add_content(py, body, !more)?;
+        let is_pending = exchange.add_content(py, body, !more)?;
         if !more || exchange.sender.is_ready() {
+            if is_pending {
+                Self::hold(slf)?;
+            }
             return Ok(exchange.loop_thread.ready(py));
         }
+        exchange.flush(py)?;
         Ok(Bound::new(py, Waiting::new(slf.clone().unbind(), Purpose::Send))?.into_any())
     }
 

@@ -128,6 +128,8 @@ impl Response {
             State::HeadHeld(head) => Some(head),
             State::AwaitingStart | State::Streaming | State::Complete => None,
         };
-        ResponsePart { head, body, last }
+        // Whole, if the one event with content is also the first thing of the response to leave.
+        let is_whole = last && head.is_some();
+        ResponsePart { head, body, last, is_whole }
     }
 }
