@@ -118,7 +118,11 @@ impl Dialogue {
     }
 
     fn send(&mut self, head: Option<ResponseHead>, body: ResponseBody, last: bool) -> Progress {
-        self.connection.respond(ResponsePart { head, body, last }, DEFAULTS, &mut self.output)
+        self.connection.respond(
+            ResponsePart { is_whole: last && head.is_some(), head, body, last },
+            DEFAULTS,
+            &mut self.output,
+        )
     }
 
     pub(crate) fn write_continue(&mut self) {

@@ -124,7 +124,7 @@ fn a_peer_that_takes_nothing_is_reset() {
     let (mut client, mut call) = running.ask_simply();
     let body = ResponseBody::Shared(vec![b'x'; PLENTY].into());
     call.start(200, &[]);
-    call.response.send(ResponsePart { head: None, body, last: false });
+    call.response.send(ResponsePart { body, last: false, ..ResponsePart::default() });
     call.response.notify();
     call.wait_until_gone();
     client.expect_reset();
@@ -136,7 +136,7 @@ fn a_peer_that_takes_nothing_is_reset_though_the_response_is_complete() {
     let (mut client, call) = running.ask_simply();
     let body = ResponseBody::Shared(vec![b'x'; PLENTY].into());
     call.start(200, &[]);
-    call.response.send(ResponsePart { head: None, body, last: true });
+    call.response.send(ResponsePart { body, last: true, ..ResponsePart::default() });
     call.response.notify();
     running.wait_until_empty();
     client.expect_reset();
@@ -153,7 +153,7 @@ fn a_peer_that_takes_something_is_not_reset() {
     let (mut client, mut call) = running.ask_simply();
     let body = ResponseBody::Shared(vec![b'x'; PLENTY].into());
     call.start(200, &[]);
-    call.response.send(ResponsePart { head: None, body, last: false });
+    call.response.send(ResponsePart { body, last: false, ..ResponsePart::default() });
     call.response.notify();
     call.wait_until_gone();
     assert!(LOOKS.load(Ordering::SeqCst) > 20);

@@ -137,7 +137,7 @@ fn a_large_response_arrives_whole() {
     call.start(200, &[("content-length", "8000000")]);
     for piece in 0..8 {
         let body = ResponseBody::Shared(content.slice(piece * 1_000_000..(piece + 1) * 1_000_000));
-        call.response.send(ResponsePart { head: None, body, last: piece == 7 });
+        call.response.send(ResponsePart { body, last: piece == 7, ..ResponsePart::default() });
     }
     call.response.notify();
     client.read_until("\r\n\r\n");
@@ -155,7 +155,7 @@ fn pieces_large_and_small_keep_their_order() {
         expected.extend_from_slice(&piece);
         let body =
             if number % 3 == 0 { ResponseBody::Shared(piece.into()) } else { ResponseBody::copied(&piece) };
-        call.response.send(ResponsePart { head: None, body, last: number == 199 });
+        call.response.send(ResponsePart { body, last: number == 199, ..ResponsePart::default() });
     }
     call.response.notify();
     client.read_until("\r\n\r\n");
