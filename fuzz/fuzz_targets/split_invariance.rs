@@ -110,6 +110,7 @@ fn take(
             head: Some(ResponseHead::new(200)),
             body: ResponseBody::copied(b"hello"),
             last: true,
+            is_whole: true,
         };
         assert_eq!(connection.respond(part, b"", output), Progress::Complete);
         if !connection.start_next() {
