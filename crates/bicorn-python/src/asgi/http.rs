@@ -183,10 +183,10 @@ impl HttpExchange {
             }
             after
         };
-        match after {
-            Some(after) => self.follow(py, after),
-            None => self.loop_thread.touch(py, &self.sender),
+        if let Some(after) = after {
+            self.follow(py, after)?;
         }
+        self.loop_thread.touch(py, &self.sender)
     }
 
     /// Have the exchange flushed at the end of the tick.
