@@ -109,6 +109,7 @@ fn take(
         let part = ResponsePart {
             head: Some(ResponseHead::new(200)),
             body: ResponseBody::copied(b"hello"),
+            trailers: None,
             last: true,
             is_whole: true,
         };

@@ -32,19 +32,24 @@ pub enum Action {
     Continue,
     /// The application took chunks: read on.
     Resume,
+    /// Send an interim response (RFC 9110 §15.2), such as 103 Early Hints; ignored once the response has begun.
+    Interim(ResponseHead),
     /// Send a part of the response.
     Respond(ResponsePart),
     /// The response cannot be completed, or the connection must not be used again: close it.
     Close,
 }
 
-/// A part of a response: head, content, end, each optional.
+/// A part of a response: head, content, trailers, end, each optional.
 #[derive(Debug, Default)]
 pub struct ResponsePart {
     /// The head, with the first part only.
     pub head: Option<ResponseHead>,
     /// Content behind the head.
     pub body: ResponseBody,
+    /// Trailer fields behind the content (RFC 9110 §6.5), with the last part only. Dropped where the version
+    /// or the framing has no place for them.
+    pub trailers: Option<Box<ResponseHead>>,
     /// Whether the response is complete with this part.
     pub last: bool,
     /// Whether the application sent all content of the response in one event: its length is known then.
@@ -60,14 +65,15 @@ impl ResponsePart {
         if self.last || next.head.is_some() {
             return Err(next);
         }
-        let Self { body, last, .. } = next;
+        let Self { body, trailers, last, .. } = next;
         match self.body.append(body) {
             Ok(()) => {
+                self.trailers = trailers;
                 self.last = last;
                 self.is_whole = false;
                 Ok(())
             }
-            Err(body) => Err(Self { head: None, body, last, is_whole: false }),
+            Err(body) => Err(Self { head: None, body, trailers, last, is_whole: false }),
         }
     }
 }

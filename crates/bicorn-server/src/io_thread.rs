@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   accept task ──▶ connection task ─┐
-//!                                    ├──▶ Connection::drive
+//!                                    ├──▶ Conversation::drive
 //!   mailbox task ────────────────────┤      (one at a time: all on this thread)
 //!   sweeper task ────────────────────┘
 //! ```
@@ -23,7 +23,7 @@ use slab::Slab;
 
 use crate::acceptor;
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
-use crate::connection::Connection;
+use crate::connection::{Conversation, Seed};
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
 use crate::listener::Listener;
@@ -73,7 +73,7 @@ pub(crate) struct Thread<A> {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     clock: Clock,
-    connections: RefCell<Slab<Rc<RefCell<Connection>>>>,
+    connections: RefCell<Slab<Rc<RefCell<Conversation>>>>,
     scratch: RefCell<Box<[u8]>>,
     default_fields: RefCell<DefaultFields>,
     serial: Cell<u64>,
@@ -200,14 +200,9 @@ impl<A: Application> Thread<A> {
             let mut connections = self.connections.borrow_mut();
             let slot = connections.vacant_entry();
             let key = slot.key();
-            let limits = self.settings().limits;
-            slot.insert(Rc::new(RefCell::new(Connection::new(
-                key,
-                transport,
-                info,
-                limits,
-                self.serial.get() + 1,
-            ))));
+            let first_serial = self.serial.get() + 1;
+            let conversation = Conversation::new(Seed { key, transport, info, first_serial }, self);
+            slot.insert(Rc::new(RefCell::new(conversation)));
             key
         };
         self.shared.connections.fetch_add(1, Ordering::AcqRel);
@@ -215,7 +210,7 @@ impl<A: Application> Thread<A> {
         tokio::task::spawn_local(poll_fn(move |context| thread.poll_connection(key, context)));
     }
 
-    fn connection(&self, key: usize) -> Option<Rc<RefCell<Connection>>> {
+    fn connection(&self, key: usize) -> Option<Rc<RefCell<Conversation>>> {
         self.connections.borrow().get(key).cloned()
     }
 
@@ -251,7 +246,7 @@ impl<A: Application> Thread<A> {
     }
 
     /// Work on a connection from outside its task.
-    fn drive_from_outside(&self, key: usize, prepare: impl FnOnce(&mut Connection) -> bool) {
+    fn drive_from_outside(&self, key: usize, prepare: impl FnOnce(&mut Conversation) -> bool) {
         let Some(connection) = self.connection(key) else { return };
         let Some(waker) = connection.borrow().waker() else { return };
         let mut context = Context::from_waker(&waker);
@@ -267,9 +262,8 @@ impl<A: Application> Thread<A> {
 
     fn remove(&self, key: usize) {
         let removed = self.connections.borrow_mut().try_remove(key);
-        if removed.is_none() {
-            return;
-        }
+        let Some(connection) = removed else { return };
+        connection.borrow_mut().abandon();
         let is_last = self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1;
         if is_last && self.shared.control.drain.load(Ordering::Acquire) {
             self.application.notice(Notice::Changed);

@@ -182,7 +182,7 @@ impl Connection {
 
     /// Write a part of the response. `defaults` are the server's own field lines, for the head.
     pub fn respond(&mut self, part: ResponsePart, defaults: &[u8], output: &mut Output) -> Progress {
-        let ResponsePart { head, body, last, is_whole } = part;
+        let ResponsePart { head, body, trailers, last, is_whole } = part;
         output.reserve(body.cost());
         if let (Some(head), Writing::Awaiting) = (head, self.writing) {
             self.write_head(&head, (last && is_whole).then_some(body.len()), defaults, output);
@@ -198,7 +198,7 @@ impl Connection {
             return Progress::Open;
         }
         self.writing = Writing::Complete;
-        if encode::end(framing, output) {
+        if encode::end(framing, trailers.as_deref(), output) {
             Progress::Complete
         } else {
             self.keep_alive = false;
@@ -235,6 +235,13 @@ impl Connection {
             output.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         self.owes_continue = false;
+    }
+
+    /// Write an interim response (RFC 9110 §15.2), unless the answer has begun or the peer speaks 1.0.
+    pub fn write_interim(&mut self, head: &ResponseHead, output: &mut Output) {
+        if self.version == Version::Http11 && self.writing == Writing::Awaiting {
+            encode::interim(head, output);
+        }
     }
 
     /// Answer an error of the peer, unless an answer has begun; the connection must be closed behind it.

@@ -78,7 +78,7 @@ fn framing(head: &ResponseHead, situation: Situation, only_part: Option<usize>) 
     }
     match (head.has_transfer_encoding(), head.content_length(), situation.version) {
         (false, Some(length), _) => Framing::Length(length),
-        (_, _, Version::Http11) => Framing::Chunked,
+        (_, _, Version::Http11 | Version::Http2) => Framing::Chunked,
         // A 1.0 peer knows no chunks (RFC 9112 §6.1).
         (_, _, Version::Http10) => match only_part {
             Some(length) => Framing::Length(length as u64),
@@ -151,13 +151,23 @@ fn chunks(body: ResponseBody, output: &mut Output) {
     }
 }
 
-/// Close the framing. Returns false when content is missing: the connection must then be closed.
-pub(super) fn end(framing: Framing, output: &mut Output) -> bool {
+/// Write an interim response: it has neither content nor the server's own fields.
+pub(super) fn interim(head: &ResponseHead, output: &mut Output) {
+    write_status_line(head.status(), output);
+    output.extend(head.lines());
+    output.extend(b"\r\n");
+}
+
+/// Close the framing; trailers have a place behind chunks only (RFC 9112 §7.1.2). Returns false when content is
+/// missing: the connection must then be closed.
+pub(super) fn end(framing: Framing, trailers: Option<&ResponseHead>, output: &mut Output) -> bool {
     match framing {
         Framing::Bodiless | Framing::UntilClose | Framing::Length(0) => true,
         Framing::Length(_) => false,
         Framing::Chunked => {
-            output.extend(b"0\r\n\r\n");
+            output.extend(b"0\r\n");
+            output.extend(trailers.map_or(&[], ResponseHead::lines));
+            output.extend(b"\r\n");
             true
         }
     }

@@ -167,7 +167,7 @@ impl Semantics {
             return Err(PeerError::Host);
         }
         let keep_alive = match version {
-            Version::Http11 => !seen.connection_close,
+            Version::Http11 | Version::Http2 => !seen.connection_close,
             Version::Http10 => seen.connection_keep_alive && !seen.connection_close,
         };
         let asks_for_upgrade = seen.connection_upgrade && seen.upgrade && version == Version::Http11;

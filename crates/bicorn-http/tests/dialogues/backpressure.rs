@@ -7,7 +7,13 @@ use crate::seam::{Asked, Seam, counting_waker};
 
 fn send(seam: &Seam, head: Option<ResponseHead>, content: &[u8], last: bool) {
     let body = ResponseBody::copied(content);
-    seam.exchange.response.send(ResponsePart { is_whole: last && head.is_some(), head, body, last });
+    seam.exchange.response.send(ResponsePart {
+        is_whole: last && head.is_some(),
+        head,
+        body,
+        trailers: None,
+        last,
+    });
 }
 
 /// Send content that costs so much.

@@ -119,7 +119,7 @@ impl Dialogue {
 
     fn send(&mut self, head: Option<ResponseHead>, body: ResponseBody, last: bool) -> Progress {
         self.connection.respond(
-            ResponsePart { is_whole: last && head.is_some(), head, body, last },
+            ResponsePart { is_whole: last && head.is_some(), head, body, trailers: None, last },
             DEFAULTS,
             &mut self.output,
         )

@@ -56,6 +56,7 @@ fn parts_that_travel_together_are_not_taken_for_one_event() {
     let mut whole = ResponsePart {
         head: Some(ResponseHead::new(200)),
         body: ResponseBody::copied(b"a"),
+        trailers: None,
         last: false,
         is_whole: true,
     };

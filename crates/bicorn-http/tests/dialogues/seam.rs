@@ -73,6 +73,8 @@ impl Seam {
 pub(crate) enum Asked {
     Continue,
     Resume,
+    /// The status.
+    Interim(u16),
     /// The status if there is a head, the pieces of content, and whether it is the last part.
     Respond(Option<u16>, Vec<Vec<u8>>, bool),
     Close,
@@ -83,6 +85,7 @@ impl From<Command> for Asked {
         match command.action {
             Action::Continue => Self::Continue,
             Action::Resume => Self::Resume,
+            Action::Interim(head) => Self::Interim(head.status()),
             Action::Respond(part) => {
                 let status = part.head.map(|head| head.status());
                 Self::Respond(status, part.body.pieces().map(<[u8]>::to_vec).collect(), part.last)

@@ -130,6 +130,6 @@ impl Response {
         };
         // Whole, if the one event with content is also the first thing of the response to leave.
         let is_whole = last && head.is_some();
-        ResponsePart { head, body, last, is_whole }
+        ResponsePart { head, body, trailers: None, last, is_whole }
     }
 }

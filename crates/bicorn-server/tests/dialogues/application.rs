@@ -151,7 +151,13 @@ impl Call {
     /// Send a part, and make sure that it leaves.
     pub(crate) fn send(&self, head: Option<ResponseHead>, content: &[u8], last: bool) {
         let body = ResponseBody::copied(content);
-        self.response.send(ResponsePart { is_whole: last && head.is_some(), head, body, last });
+        self.response.send(ResponsePart {
+            is_whole: last && head.is_some(),
+            head,
+            body,
+            trailers: None,
+            last,
+        });
         self.response.notify();
     }
 

@@ -115,7 +115,7 @@ impl Connection {
     }
 
     /// Do what the application asked of one of this connection's exchanges.
-    pub(crate) fn command<A: Application>(
+    pub(in crate::connection) fn command<A: Application>(
         &mut self,
         exchange: ExchangeId,
         action: Action,
@@ -142,6 +142,7 @@ impl Connection {
             Action::Continue => self.engine.write_continue(&mut self.output),
             // `drive` reads again by itself: there is room now.
             Action::Resume => {}
+            Action::Interim(head) => self.engine.write_interim(&head, &mut self.output),
             Action::Respond(part) => self.respond(part, thread),
             Action::Close => self.give_up_response(),
         }

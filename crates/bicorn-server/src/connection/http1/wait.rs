@@ -1,12 +1,14 @@
 //! What a connection waits for, and how long it may.
 
+use std::os::fd::AsFd;
+use std::time::Duration;
+
 use bicorn_http::PeerError;
 
 use super::{Connection, Phase};
 use crate::application::Application;
 use crate::deadline::{Clock, NEVER};
 use crate::io_thread::Thread;
-use std::time::Duration;
 
 /// How long a closed connection waits for the peer's FIN (nginx's `lingering_timeout` is 5 s; the peer has
 /// the whole answer by then, so less is enough).
@@ -47,7 +49,7 @@ impl Connection {
     /// Note when to look again, if nothing happens before.
     pub(super) fn set_deadline<A: Application>(&mut self, thread: &Thread<A>) {
         let wait = self.waits_for();
-        let has_moved = std::mem::take(&mut self.has_moved);
+        let has_moved = self.socket.take_moved();
         let is_renewed = has_moved && matches!(wait, Wait::Content | Wait::Write);
         if wait == self.wait && !is_renewed {
             return;
@@ -81,11 +83,11 @@ impl Connection {
     }
 
     fn unsent_bytes<A: Application>(&self, thread: &Thread<A>) -> usize {
-        (thread.settings().unsent_bytes)(self.transport.as_fd()).unwrap_or(0)
+        (thread.settings().unsent_bytes)(self.socket.as_fd()).unwrap_or(0)
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
-    pub(crate) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
+    pub(in crate::connection) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
         self.deadline = NEVER;
         let wait = std::mem::replace(&mut self.wait, Wait::Nothing);
         match wait {
@@ -109,7 +111,7 @@ impl Connection {
                 true
             }
             Wait::Write => {
-                self.transport.reset_on_close();
+                self.socket.reset_on_close();
                 false
             }
             Wait::Linger => false,

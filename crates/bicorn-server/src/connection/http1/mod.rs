@@ -1,0 +1,284 @@
+//! A conversation in HTTP/1: reads, parses, hands over, writes.
+//!
+//! ```text
+//!            ┌────────── exchange over, keep-alive ─────────┐
+//!            ▼                                              │
+//!   Open: head ──▶ hand-off ──▶ content up, response down ──┤
+//!                                                           │ close, refusal, shutdown
+//!                                     Closing: flush, FIN ◀─┘
+//!                                          │ the peer may still be sending
+//!                                          ▼
+//!                                     Lingering: discard until FIN or deadline
+//! ```
+
+mod turn;
+mod wait;
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bicorn_http::http1;
+use bicorn_http::{Exchange, ExchangeControl, Output};
+
+use super::Step;
+use super::socket::Socket;
+use crate::application::{Application, ConnectionInfo};
+use crate::deadline::NEVER;
+use crate::io_thread::Thread;
+use wait::Wait;
+
+/// Bytes of later requests that are read ahead while one is answered: enough to notice the peer's FIN behind
+/// a few pipelined requests, little enough to cost nothing.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closing,
+    Lingering { discarded: usize },
+}
+
+/// A connection and all that is known of it.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the socket")]
+pub(crate) struct Connection {
+    /// The connection's slot on its I/O thread.
+    key: usize,
+    socket: Socket,
+    info: Arc<ConnectionInfo>,
+    engine: http1::Connection,
+    phase: Phase,
+    /// The exchange in flight, until its response is complete or given up.
+    control: Option<ExchangeControl>,
+    /// An exchange for which the hand-off had no place yet.
+    waiting: Option<Exchange>,
+    /// Commands for exchanges before this one belong to an earlier user of the slot.
+    first_serial: u64,
+    output: Output,
+    /// What content in `output` cost and its sender has not been told about, in bytes.
+    uncredited: usize,
+    /// Read from the socket, not yet taken by the engine.
+    unread: Vec<u8>,
+    /// The peer sent FIN.
+    is_peer_finished: bool,
+    /// The peer may be in the middle of sending something that nobody will read.
+    must_linger: bool,
+    /// The peer must not take the end of the connection for the end of the response.
+    must_reset: bool,
+    /// At least one exchange is over.
+    has_served: bool,
+    wait: Wait,
+    /// Bytes that the kernel held for the peer when the wait for it began.
+    unsent: usize,
+    /// When [`Connection::expire`] is due, on the thread's clock.
+    deadline: u64,
+}
+
+impl Connection {
+    pub(super) fn new(
+        key: usize,
+        socket: Socket,
+        info: ConnectionInfo,
+        limits: http1::Limits,
+        first_serial: u64,
+    ) -> Self {
+        Self {
+            key,
+            socket,
+            info: Arc::new(info),
+            engine: http1::Connection::new(limits),
+            phase: Phase::Open,
+            control: None,
+            waiting: None,
+            first_serial,
+            output: Output::default(),
+            uncredited: 0,
+            unread: Vec::new(),
+            is_peer_finished: false,
+            must_linger: false,
+            must_reset: false,
+            has_served: false,
+            wait: Wait::Nothing,
+            unsent: 0,
+            deadline: NEVER,
+        }
+    }
+
+    /// Note that the socket may be ready: for the connection's own task.
+    pub(super) fn wake_up(&mut self, waker: &Waker) {
+        self.socket.wake_up(waker);
+    }
+
+    /// The waker of the connection's task, once it has run.
+    pub(super) fn waker(&self) -> Option<Waker> {
+        self.socket.waker()
+    }
+
+    /// When [`Connection::expire`] is due.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// Do all that can be done now.
+    pub(super) fn drive<A: Application>(
+        &mut self,
+        context: &mut Context<'_>,
+        thread: &Thread<A>,
+    ) -> Poll<Step> {
+        if thread.is_draining() || !thread.settings().keep_alive {
+            self.engine.stop_keep_alive();
+        }
+        loop {
+            self.take_turn(thread);
+            if self.write(context).is_err() || self.finish(context).is_ready() {
+                self.lose();
+                return Poll::Ready(Step::Over);
+            }
+            if self.socket.is_read_armed() || self.room_to_read() == 0 {
+                break;
+            }
+            match self.read(context, thread) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => {
+                    self.lose();
+                    return Poll::Ready(Step::Over);
+                }
+            }
+        }
+        if thread.is_draining() && self.is_between_exchanges() {
+            // Nothing is owed, and a last look at the socket found nothing.
+            return Poll::Ready(Step::Over);
+        }
+        self.set_deadline(thread);
+        Poll::Pending
+    }
+
+    /// Whether no exchange is in flight, and no whole head of one has arrived.
+    fn is_between_exchanges(&self) -> bool {
+        self.phase == Phase::Open
+            && self.engine.is_reading_head()
+            && self.unread.is_empty()
+            && self.output.is_empty()
+            && self.socket.is_read_armed()
+    }
+
+    /// Write until everything is written or the socket is full.
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.socket.write(context, &mut self.output)?;
+        let still_queued = self.uncredited.min(self.output.len());
+        if let Some(control) = &self.control {
+            control.written(self.uncredited - still_queued);
+        }
+        self.uncredited = still_queued;
+        Ok(())
+    }
+
+    /// How many bytes may be read now; 0 when the socket is better left alone.
+    fn room_to_read(&self) -> usize {
+        if self.is_peer_finished {
+            return 0;
+        }
+        match self.phase {
+            Phase::Closing => 0,
+            Phase::Lingering { discarded } => LINGER_BYTES.saturating_sub(discarded),
+            Phase::Open if self.waiting.is_some() => 0,
+            Phase::Open if self.engine.is_reading_head() => usize::MAX,
+            Phase::Open if self.engine.is_reading_content() => {
+                self.control.as_ref().map_or(usize::MAX, ExchangeControl::body_room)
+            }
+            Phase::Open => READ_AHEAD_BYTES.saturating_sub(self.unread.len()),
+        }
+    }
+
+    /// Read once and take what came.
+    fn read<A: Application>(
+        &mut self,
+        context: &mut Context<'_>,
+        thread: &Thread<A>,
+    ) -> Poll<io::Result<()>> {
+        let room = self.room_to_read();
+        thread.with_scratch(|scratch| {
+            let length = scratch.len().min(room);
+            let read = ready!(self.socket.read(context, &mut scratch[..length]))?;
+            if read == 0 {
+                self.finish_peer();
+            } else {
+                self.take(&scratch[..read], thread);
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn take<A: Application>(&mut self, bytes: &[u8], thread: &Thread<A>) {
+        if let Phase::Lingering { discarded } = &mut self.phase {
+            *discarded += bytes.len();
+        } else if self.unread.is_empty() {
+            self.parse(bytes, thread);
+        } else {
+            self.unread.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish_peer(&mut self) {
+        self.is_peer_finished = true;
+        if let Some(control) = &self.control {
+            control.peer_finished();
+        }
+    }
+
+    /// Behind the last byte: FIN, and then either the end or a wait for the peer's.
+    fn finish(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let is_done = self.is_peer_finished && self.control.is_none() && self.waiting.is_none();
+        if self.phase == Phase::Open && is_done {
+            // Whatever arrived before the FIN is answered; nothing else can come.
+            self.phase = Phase::Closing;
+        }
+        match self.phase {
+            Phase::Closing if self.output.is_empty() && self.must_reset => {
+                self.socket.reset_on_close();
+                Poll::Ready(())
+            }
+            Phase::Closing if self.output.is_empty() => {
+                let is_shut = matches!(self.socket.poll_shutdown(context), Poll::Ready(Ok(())));
+                if !is_shut || !self.must_linger || self.is_peer_finished {
+                    return Poll::Ready(());
+                }
+                // Closing a socket with unread bytes sends a reset, and the peer could lose the answer
+                // (RFC 9112 §9.6).
+                self.phase = Phase::Lingering { discarded: 0 };
+                Poll::Pending
+            }
+            Phase::Lingering { discarded } if self.is_peer_finished || discarded >= LINGER_BYTES => {
+                Poll::Ready(())
+            }
+            Phase::Open | Phase::Closing | Phase::Lingering { .. } => Poll::Pending,
+        }
+    }
+
+    /// The peer is gone: nothing can be read or written any more.
+    pub(super) fn lose(&mut self) {
+        self.give_up_exchange();
+        self.output.clear();
+    }
+
+    fn give_up_exchange(&mut self) {
+        self.waiting = None;
+        self.uncredited = 0;
+        if let Some(control) = self.control.take() {
+            control.disconnect();
+        }
+    }
+    /// The connection is dropped, for whatever reason.
+    pub(super) fn abandon(&mut self) {
+        if self.engine.is_delimited_by_close() {
+            // Cut off, by a closing server or a panic: it must not look complete.
+            self.socket.reset_on_close();
+        }
+        self.give_up_exchange();
+    }
+}
