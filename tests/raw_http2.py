@@ -7,6 +7,7 @@ otherwise; flow-control credit is given back as data comes, unless `grants` is o
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -283,8 +284,10 @@ class Client:
         return bytes(self.buffer[:count])
 
     def _acknowledge(self, data: bytes) -> None:
+        # A server that has closed may still have said why: what it sent is read on.
         if self.acknowledges:
-            self.send(data)
+            with contextlib.suppress(ConnectionError):
+                self.send(data)
 
     def _stream(self, one: Frame) -> Response:
         return self.streams.setdefault(one.stream, Response(credit=self._initial_credit))
