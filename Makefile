@@ -61,7 +61,7 @@ lint-borders: build
 
 bench:
 	@scripts/build bench
-	@scripts/install-wrk
+	@scripts/install-load-generators
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 # Internal: what the four words need first.
