@@ -4,7 +4,7 @@
 #   make run    build, install into .venv and serve the demo            (PORT=8000)
 #   make test   Rust tests, then pytest over real sockets               (PYTEST_ARGS="-k keep_alive")
 #   make lint   every check that must pass before a commit
-#   make bench  compare with uvicorn and granian                        (BENCH_ARGS="--scenarios hello-64 --rounds 3")
+#   make bench  compare with uvicorn, granian and more               (BENCH_ARGS="--scenarios hello-64 --rounds 3")
 #
 # PYTHON=python3.12 make test   chooses the interpreter and makes the environment anew; VENV=.venv-3.12 keeps both.
 
@@ -41,8 +41,10 @@ lint: lint-format lint-clippy lint-rustdoc lint-deny lint-ruff lint-mypy lint-st
 
 lint-format:
 	cargo fmt --all --check
+	cargo fmt --manifest-path benchmarks/wsload/Cargo.toml --check
 lint-clippy: build
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path benchmarks/wsload/Cargo.toml --target-dir target/wsload -- -D warnings
 lint-rustdoc: build
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 lint-deny:
@@ -61,7 +63,8 @@ lint-borders: build
 
 bench:
 	@scripts/build bench
-	@scripts/install-wrk
+	@scripts/install-load-generators
+	@scripts/build-wsload
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 # Internal: what the four words need first.

@@ -94,6 +94,21 @@ async def sleep(scope: Scope, receive: Receive, send: Send) -> None:
     await send(_HELLO_BODY)
 
 
+async def websocket_echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send each message back; over HTTP, say hello, so that there is something to wait for."""
+    if scope["type"] != "websocket":
+        return await hello(scope, receive, send)
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        # Either key may be missing or None.
+        text = event.get("text")
+        if text is None:
+            await send({"type": "websocket.send", "bytes": event["bytes"]})
+        else:
+            await send({"type": "websocket.send", "text": text})
+
+
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})

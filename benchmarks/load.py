@@ -1,26 +1,22 @@
-"""One measured run of wrk against a running server."""
+"""One measured run of a load generator against a running server."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import generators
 import processes
+from generators import LoadError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scenarios import Scenario
     from servers import RunningServer
 
-REPORT = Path(__file__).resolve().parent / "wrk" / "report.lua"
 WARM_UP_SECONDS = 1
-
-
-class LoadError(Exception):
-    """The answers under load were not the ones to measure."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,11 @@ class Sample:
     cpu_seconds: float
     """User and system time of the server's process tree."""
     client_cores: float
-    """Cores that wrk kept busy; near 1.0 wrk's one thread is the limit, not the server."""
+    """Cores that the load generator kept busy; near 1.0 its one thread is the limit, not the server."""
     other_cores: float
-    """Cores that neither the server nor wrk kept busy: other work, or the machine's host taking them away."""
-    p50_us: int
-    p99_us: int
+    """Cores that neither the server nor its client kept busy: other work, or the machine's host taking them away."""
+    p50_us: int | None
+    p99_us: int | None
     memory_bytes: int
 
     @property
@@ -53,21 +49,21 @@ class Sample:
 def measure(running: RunningServer, scenario: Scenario, seconds: int, scratch: Path) -> Sample:
     """Check the answer, warm the server up, and measure it."""
     check_answer(running, scenario)
-    _run_wrk(running, scenario, WARM_UP_SECONDS, scratch)
+    generators.run(running, scenario, WARM_UP_SECONDS, scratch)
     pids = running.pids
     before = _Clocks.read(pids)
-    report = _run_wrk(running, scenario, seconds, scratch)
+    report = generators.run(running, scenario, seconds, scratch)
     after = _Clocks.read(pids)
-    duration = report["duration_us"] / 1e6
+    duration = report.seconds
     server, client = after.server - before.server, after.client - before.client
     return Sample(
-        requests=report["requests"],
+        requests=report.requests,
         seconds=duration,
         cpu_seconds=server,
         client_cores=client / duration,
         other_cores=max(0.0, after.machine - before.machine - server - client) / duration,
-        p50_us=report["p50_us"],
-        p99_us=report["p99_us"],
+        p50_us=report.p50_us,
+        p99_us=report.p99_us,
         memory_bytes=processes.memory_bytes(pids),
     )
 
@@ -85,34 +81,7 @@ def check_answer(running: RunningServer, scenario: Scenario) -> None:
 
 def requests_in_one_second(running: RunningServer, scenario: Scenario, scratch: Path) -> int:
     """Load for a second and count the answers."""
-    return _run_wrk(running, scenario, 1, scratch)["requests"]
-
-
-def _run_wrk(running: RunningServer, scenario: Scenario, seconds: int, scratch: Path) -> dict[str, int]:
-    url = f"http://127.0.0.1:{running.port}{scenario.path}"
-    arguments = [scenario.method]
-    if scenario.body is not None:
-        body = scratch / "request-body"
-        body.write_bytes(scenario.body)
-        arguments += [scenario.content_type, str(body)]
-    # One thread: it makes about 130,000 small requests a second, and leaves one of two cores to the server.
-    options = ["-t1", f"-c{scenario.connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(REPORT)]
-    command = ["wrk", *options, url, "--", *arguments]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=seconds + 60).stdout
-    return _read_report(output)
-
-
-def _read_report(output: str) -> dict[str, int]:
-    lines = [line for line in output.splitlines() if line.startswith("WRK-REPORT ")]
-    if not lines:
-        raise LoadError(f"wrk printed no report: {output[-500:]}")
-    report: dict[str, int] = json.loads(lines[-1].removeprefix("WRK-REPORT "))
-    errors = {
-        name: count for name, count in report.items() if count and (name.endswith("_errors") or name == "timeouts")
-    }
-    if errors or not report["requests"]:
-        raise LoadError(f"{report['requests']} requests answered, with {errors or 'no errors'}")
-    return report
+    return generators.run(running, scenario, 1, scratch).requests
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     """The samples of one round by the server's name; a server that failed is missing."""
 
 # Ratios are given against these, where they were measured.
-BASELINES = ("uvicorn", "granian")
+BASELINES = ("uvicorn", "granian", "hypercorn")
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,23 @@ class Column:
     """One figure of a sample: how the table calls it, takes it and prints it."""
 
     title: str
-    take: Callable[[Sample], float]
+    take: Callable[[Sample], float | None]
+    """None where it was not measured."""
     form: str
+
+    def cell(self, samples: Sequence[Sample]) -> str:
+        """Print the median."""
+        values = [value for value in map(self.take, samples) if value is not None]
+        return format(statistics.median(values), self.form) if values else "–"
 
 
 COLUMNS = (
     Column("requests/s", lambda sample: sample.rate, ",.0f"),
     Column("CPU µs/request", lambda sample: sample.cpu_us, ".1f"),
-    Column("p50 ms", lambda sample: sample.p50_us / 1e3, ".2f"),
-    Column("p99 ms", lambda sample: sample.p99_us / 1e3, ".2f"),
+    Column("p50 ms", lambda sample: _milliseconds(sample.p50_us), ".2f"),
+    Column("p99 ms", lambda sample: _milliseconds(sample.p99_us), ".2f"),
     Column("memory MiB", lambda sample: sample.memory_bytes / 1024**2, ".1f"),
-    Column("wrk cores", lambda sample: sample.client_cores, ".2f"),
+    Column("client cores", lambda sample: sample.client_cores, ".2f"),
     Column("other cores", lambda sample: sample.other_cores, ".2f"),
 )
 
@@ -53,13 +59,16 @@ def scenario_section(scenario: Scenario, servers: Sequence[Server], rounds: Sequ
     for label in baselines:
         header += [f"rate / {label}", f"CPU / {label}"]
     rows = []
-    for name in (server.name for server in servers):
+    for server in servers:
+        name = server.name
         samples = [samples[name] for samples in rounds if name in samples]
         if not samples:
-            rows.append([name, "failed", *("" for _ in header[2:])])
+            # A server that does not speak what the scenario is about has no figure; one that does, failed.
+            outcome = "failed" if scenario.protocol in server.protocols else "–"
+            rows.append([name, *(outcome for _ in header[1:])])
             continue
         row = [name, f"{_spread(samples):.0%}"]
-        row += [format(statistics.median(map(column.take, samples)), column.form) for column in COLUMNS]
+        row += [column.cell(samples) for column in COLUMNS]
         for baseline in baselines.values():
             both = [(samples[name], samples[baseline]) for samples in rounds if {name, baseline} <= samples.keys()]
             row += [_ratio(both, lambda sample: sample.rate), _ratio(both, lambda sample: sample.cpu_us)]
@@ -103,15 +112,16 @@ def growth_section(growths: Mapping[str, Growth]) -> str:
 def machine_section(seconds: int, rounds: int) -> str:
     """Say where and with what the figures were made; no paths and no names of hosts."""
     cores = os.cpu_count()
-    packages = ("bicorn", "uvicorn", "granian", "uvloop", "httptools", "starlette", "fastapi", "pydantic")
+    servers = ("bicorn", "uvicorn", "granian", "hypercorn", "uvloop", "httptools", "websockets", "h2")
+    packages = (*servers, "starlette", "sse-starlette", "fastapi", "pydantic")
     lines = [
         f"- CPU: {_cpu_model()}, {cores} cores; {_memory_gibibytes()} GiB of memory",
         f"- Kernel: {platform.system()} {platform.release().split('-')[0]}",
-        f"- Python: {platform.python_implementation()} {platform.python_version()}; {_rustc()}; {_wrk()}",
+        f"- Python: {platform.python_implementation()} {platform.python_version()}; {_rustc()}; {_wrk()}; {_h2load()}",
         f"- Packages: {', '.join(f'{name} {_version(name)}' for name in packages)}",
         f"- {rounds} rounds of {seconds} s in turns, after 1 s of warm-up each; medians. How: `benchmarks/README.md`",
         "- ±: half the distance between the fastest and the slowest round. Ratios are medians of each round's ratio",
-        "- wrk cores near 1: wrk was the limit. Other cores above 0.05: other work disturbed the run",
+        "- client cores near 1: the load generator was the limit. Other cores above 0.05: other work disturbed the run",
     ]
     return "\n".join(lines)
 
@@ -157,6 +167,10 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), rule, *map(line, rows)])
 
 
+def _milliseconds(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e3
+
+
 def _mebibytes(size: float) -> str:
     return f"{size / 1024**2:.1f}"
 
@@ -186,6 +200,11 @@ def _rustc() -> str:
 def _wrk() -> str:
     # "wrk debian/4.1.0-3 [epoll] Copyright …"
     return " ".join(_first_line("wrk", "-v").split()[:2])
+
+
+def _h2load() -> str:
+    # "h2load nghttp2/1.52.0"
+    return _first_line("h2load", "--version")
 
 
 def _first_line(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""Compares bicorn with uvicorn and granian: starts each in turns, loads it with wrk, prints Markdown.
+"""Compares bicorn with uvicorn, granian and hypercorn: starts each in turns, loads it, prints Markdown.
 
 Usage: python benchmarks/run.py [--help]. The method, and what the figures do not say, is in README.md beside this file.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import shutil
 import signal
 import sys
@@ -14,11 +15,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import apps
 import footprint
+import generators
 import load
 import report
 from scenarios import SCENARIOS, Scenario
-from servers import SERVERS, RunningServer, Server, StartError, bicorn
+from servers import SERVERS, RunningServer, Server, StartError, bicorn, make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,18 +36,24 @@ ATTEMPTS = 3
 def main() -> int:
     """Run what the command line asks for; 1 if any measurement failed."""
     options = _parse()
-    if shutil.which("wrk") is None:
-        print("wrk is not installed: apt-get install wrk", file=sys.stderr)
-        return 2
+    for program in ("wrk", "h2load", "openssl", str(generators.WSLOAD)):
+        if shutil.which(program) is None:
+            print(f"{program} is not there: `make bench` makes or installs it", file=sys.stderr)
+            return 2
     # The default action of SIGTERM would leave the servers running.
     signal.signal(signal.SIGTERM, _exit_on_signal)
     title = f"# Benchmark, {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"
     sections = [title, report.machine_section(options.seconds, options.rounds)]
     print("\n\n".join(sections), flush=True)
     bench = Bench(options.servers, options.rounds, options.seconds)
-    with tempfile.TemporaryDirectory(prefix="bicorn-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bicorn-bench-") as folder:
+        scratch = Path(folder)
+        # The file of FileResponse; the servers inherit its name.
+        os.environ["BENCH_FILE"] = str(scratch / "mebibyte")
+        (scratch / "mebibyte").write_bytes(apps.MEBIBYTE)
+        bench.certificate = make_certificate(scratch)
         for name in options.scenarios:
-            section = bench.run(name, Path(scratch))
+            section = bench.run(name, scratch)
             sections.append(section)
             print(f"\n{section}", flush=True)
     if options.output:
@@ -64,50 +73,60 @@ class Bench:
         self.rounds = rounds
         self.seconds = seconds
         self.failures: list[str] = []
+        self.certificate: tuple[Path, Path] | None = None
 
     def run(self, name: str, scratch: Path) -> str:
         """Measure a scenario or a footprint and return its section of the report."""
+        # The footprints are those of HTTP/1.1.
+        servers = [server for server in self.servers if "http1" in server.protocols]
         if name == "start":
-            return report.start_section(footprint.start_seconds(self.servers, scratch))
+            return report.start_section(footprint.start_seconds(servers, scratch))
         if name == "idle":
-            return report.idle_section({server.name: footprint.idle(server, scratch) for server in self.servers})
+            return report.idle_section({server.name: footprint.idle(server, scratch) for server in servers})
         if name == "growth":
-            return report.growth_section({server.name: footprint.growth(server, scratch) for server in self.servers})
+            return report.growth_section({server.name: footprint.growth(server, scratch) for server in servers})
         return self._compare(next(scenario for scenario in SCENARIOS if scenario.name == name), scratch)
 
     def _compare(self, scenario: Scenario, scratch: Path) -> str:
         rounds: list[dict[str, load.Sample]] = []
+        servers = [server for server in self.servers if scenario.protocol in server.protocols]
         for round_number in range(self.rounds):
             # The order turns with each round: a drift of the machine hits every server alike.
-            turn = round_number % len(self.servers)
+            turn = round_number % max(1, len(servers))
             samples = {}
-            for server in (*self.servers[turn:], *self.servers[:turn]):
+            for server in (*servers[turn:], *servers[:turn]):
                 try:
-                    samples[server.name] = _measure_undisturbed(server, scenario, self.seconds, scratch)
+                    samples[server.name] = self._measure_undisturbed(server, scenario, scratch)
                 except (load.LoadError, StartError) as error:
                     self.failures.append(f"{scenario.name}, {server.name}: {error}")
             rounds.append(samples)
         return report.scenario_section(scenario, self.servers, rounds)
 
+    def _measure_undisturbed(self, server: Server, scenario: Scenario, scratch: Path) -> load.Sample:
+        """Measure, again if something else used the machine meanwhile; the least disturbed sample counts."""
+        samples: list[load.Sample] = []
+        while len(samples) < ATTEMPTS and all(sample.other_cores > DISTURBED_CORES for sample in samples):
+            samples.append(self._measure(server, scenario, scratch))
+        return min(samples, key=lambda sample: sample.other_cores)
 
-def _measure_undisturbed(server: Server, scenario: Scenario, seconds: int, scratch: Path) -> load.Sample:
-    """Measure, again if something else used the machine meanwhile; the least disturbed sample counts."""
-    samples: list[load.Sample] = []
-    while len(samples) < ATTEMPTS and all(sample.other_cores > DISTURBED_CORES for sample in samples):
-        samples.append(_measure(server, scenario, seconds, scratch))
-    return min(samples, key=lambda sample: sample.other_cores)
-
-
-def _measure(server: Server, scenario: Scenario, seconds: int, scratch: Path) -> load.Sample:
-    log = scratch / "server.log"
-    with RunningServer(server, scenario.app, log, access_log=scenario.access_log) as running:
-        sample = load.measure(running, scenario, seconds, scratch)
-    if scenario.access_log:
-        with log.open("rb") as lines:
-            written = sum(b"GET / HTTP/1.1" in line for line in lines)
-        if written < sample.requests:
-            raise load.LoadError(f"{written} access log lines for {sample.requests} requests")
-    return sample
+    def _measure(self, server: Server, scenario: Scenario, scratch: Path) -> load.Sample:
+        log = scratch / "server.log"
+        running = RunningServer(
+            server,
+            scenario.app,
+            log,
+            access_log=scenario.access_log,
+            protocol=scenario.protocol,
+            certificate=self.certificate if scenario.is_tls else None,
+        )
+        with running:
+            sample = load.measure(running, scenario, self.seconds, scratch)
+        if scenario.access_log:
+            with log.open("rb") as lines:
+                written = sum(b"GET / HTTP/1.1" in line for line in lines)
+            if written < sample.requests:
+                raise load.LoadError(f"{written} access log lines for {sample.requests} requests")
+        return sample
 
 
 def _parse() -> argparse.Namespace:

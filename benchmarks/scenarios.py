@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import apps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+Protocol = Literal["http1", "http2", "websocket", "deflate"]
+"""`deflate` is WebSocket with permessage-deflate."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,15 @@ class Scenario:
     content_type: str = "application/octet-stream"
     access_log: bool = False
     """Every server writes its default access log to a file; off otherwise."""
+    protocol: Protocol = "http1"
+    """What is spoken, and so which load generator is used and which servers can take part."""
+    is_tls: bool = False
+    streams: int = 1
+    """Requests under way at once on each HTTP/2 connection."""
+    message_bytes: int = 0
+    """Size of a WebSocket message; it is echoed and compared."""
+    is_binary: bool = False
+    """Binary WebSocket messages instead of text."""
 
 
 UPLOAD = bytes(range(256)) * 40
@@ -45,6 +58,10 @@ def _bytes(expected: bytes) -> Callable[[bytes], bool]:
 
 def _json(expected: object) -> Callable[[bytes], bool]:
     return lambda body: json.loads(body) == expected
+
+
+def _is_hundred_events(body: bytes) -> bool:
+    return body == b"".join(b"event: tick\r\ndata: event %d\r\n\r\n" % number for number in range(100))
 
 
 _is_hello = _bytes(apps.HELLO)
@@ -87,4 +104,54 @@ SCENARIOS = (
         body=json.dumps(ITEM).encode(),
         content_type="application/json",
     ),
+    Scenario(
+        "ws-echo-64",
+        "WebSocket echo of 64 B, 64 connections",
+        "apps:websocket_echo",
+        64,
+        _is_hello,
+        protocol="websocket",
+        message_bytes=64,
+    ),
+    Scenario(
+        "ws-echo-16k",
+        "WebSocket echo of 16 KiB, 16 connections",
+        "apps:websocket_echo",
+        16,
+        _is_hello,
+        protocol="websocket",
+        message_bytes=16 * 1024,
+        is_binary=True,
+    ),
+    Scenario(
+        "ws-echo-64-deflate",
+        "WebSocket echo of 64 B with permessage-deflate, 64 connections",
+        "apps:websocket_echo",
+        64,
+        _is_hello,
+        protocol="deflate",
+        message_bytes=64,
+    ),
+    Scenario("https-hello", "Raw ASGI hello over HTTPS/1.1, 64 connections", "apps:hello", 64, _is_hello, is_tls=True),
+    Scenario(
+        "h2-hello-tls",
+        "Raw ASGI hello over HTTP/2 and TLS, 16 connections × 16 streams",
+        "apps:hello",
+        16,
+        _is_hello,
+        protocol="http2",
+        streams=16,
+        is_tls=True,
+    ),
+    Scenario(
+        "h2-hello-clear",
+        "Raw ASGI hello over HTTP/2 on clear, 16 connections × 16 streams",
+        "apps:hello",
+        16,
+        _is_hello,
+        protocol="http2",
+        streams=16,
+    ),
+    Scenario("sse-100", "100 events by sse-starlette", "streaming_app:app", 64, _is_hundred_events, path="/events"),
+    Scenario("file-1mib", "FileResponse of a 1 MiB file", "streaming_app:app", 64, _bytes(apps.MEBIBYTE), path="/file"),
 )

@@ -11,6 +11,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -21,8 +22,10 @@ from typing import TYPE_CHECKING
 import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
+
+    from scenarios import Protocol
 
 APPS = Path(__file__).resolve().parent
 # Seconds until the first answer; the slowest import here takes under two.
@@ -36,11 +39,15 @@ class Server:
 
     name: str
     command: tuple[str, ...]
-    """What follows the interpreter; the import string of the app and the port are added."""
+    """What follows the interpreter; `{port}` is filled in, the import string of the app is added."""
     access_log: tuple[str, ...]
     no_access_log: tuple[str, ...]
     keep_idle: tuple[str, ...]
     """Options under which 5,000 connections may be open and idle for two minutes."""
+    protocols: Mapping[Protocol, tuple[str, ...]] = field(hash=False)
+    """What it can speak here, each with the options for it."""
+    tls: tuple[str, str]
+    """Its options for the certificate and the key."""
     family: str = ""
     """What the ratios call it: the better of a family's servers counts. Empty: its own name."""
     python: str = sys.executable
@@ -51,8 +58,10 @@ class Server:
         return self.family or self.name
 
 
-_UVICORN_OPTIONS = ("--host", "127.0.0.1", "--loop", "uvloop")
-_GRANIAN_OPTIONS = ("--host", "127.0.0.1", "--interface", "asgi", "--http", "1", "--no-ws", "--workers", "1")
+_PORT = "{port}"
+_UVICORN_OPTIONS = ("--host", "127.0.0.1", "--port", _PORT, "--loop", "uvloop")
+_GRANIAN_OPTIONS = ("--host", "127.0.0.1", "--port", _PORT, "--interface", "asgi", "--workers", "1")
+_UVICORN_TLS = ("--ssl-certfile", "--ssl-keyfile")
 
 
 def bicorn(name: str = "bicorn", python: str = sys.executable) -> Server:
@@ -63,6 +72,8 @@ def bicorn(name: str = "bicorn", python: str = sys.executable) -> Server:
         access_log=(),
         no_access_log=("--no-access-log",),
         keep_idle=("--timeout-keep-alive", "120"),
+        protocols={"http1": (), "http2": (), "websocket": (), "deflate": ()},
+        tls=_UVICORN_TLS,
         python=python,
     )
 
@@ -75,6 +86,12 @@ def _granian(loop: str) -> Server:
         no_access_log=("--no-access-log",),
         # Its default lets 1,024 connections in (backlog / workers).
         keep_idle=("--backlog", "8192", "--backpressure", "8192"),
+        protocols={
+            "http1": ("--http", "1", "--no-ws"),
+            "http2": ("--http", "auto", "--no-ws"),
+            "websocket": ("--http", "1", "--ws"),
+        },
+        tls=("--ssl-certificate", "--ssl-keyfile"),
         family="granian",
     )
 
@@ -87,9 +104,21 @@ SERVERS = (
         access_log=(),
         no_access_log=("--no-access-log",),
         keep_idle=("--timeout-keep-alive", "120"),
+        protocols={"http1": (), "websocket": (), "deflate": ()},
+        tls=_UVICORN_TLS,
     ),
     _granian("asyncio"),
     _granian("uvloop"),
+    Server(
+        "hypercorn",
+        ("-m", "hypercorn", "--bind", f"127.0.0.1:{_PORT}", "--worker-class", "uvloop", "--workers", "1"),
+        access_log=("--access-logfile", "-"),
+        no_access_log=(),
+        keep_idle=("--keep-alive", "120"),
+        # Its HTTP/1.1 is six times slower than uvicorn's and would make every run longer.
+        protocols={"http2": (), "websocket": (), "deflate": ()},
+        tls=("--certfile", "--keyfile"),
+    ),
 )
 
 
@@ -107,6 +136,9 @@ class RunningServer:
     """Where stdout and stderr go; the access log too, if it is on."""
     access_log: bool = False
     extra: tuple[str, ...] = ()
+    protocol: Protocol = "http1"
+    certificate: tuple[Path, Path] | None = None
+    """Certificate and key to speak TLS with."""
     port: int = field(default=0, init=False)
     start_seconds: float = field(default=0.0, init=False)
     """From the start of the process to the first answered request."""
@@ -116,11 +148,14 @@ class RunningServer:
         self.port = _free_port()
         server = self.server
         log_options = server.access_log if self.access_log else server.no_access_log
-        command = [server.python, *server.command, *log_options, *self.extra, "--port", str(self.port), self.app]
+        command = [server.python, *(part.format(port=self.port) for part in server.command), *log_options]
+        command += [*server.protocols[self.protocol], *self.extra]
+        if self.certificate is not None:
+            command += [word for pair in zip(server.tls, map(str, self.certificate), strict=True) for word in pair]
         with self.log.open("wb") as log:
             started = time.perf_counter()
             self._process = subprocess.Popen(
-                command,
+                [*command, self.app],
                 cwd=APPS,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -147,9 +182,18 @@ class RunningServer:
         """The process and all its descendants."""
         return processes.tree(self._process.pid)
 
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at the end."""
+        return f"{'http' if self.certificate is None else 'https'}://127.0.0.1:{self.port}"
+
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> tuple[int, bytes]:
-        """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        """Send one HTTP/1.1 request on a connection of its own."""
+        if self.certificate is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        else:
+            context = ssl.create_default_context(cafile=str(self.certificate[0]))
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
         with contextlib.closing(connection):
             connection.request(method, path, body, {"content-type": content_type} if body is not None else {})
             response = connection.getresponse()
@@ -204,6 +248,16 @@ def request_hello(connection: socket.socket) -> None:
         if not chunk:
             raise ConnectionError(f"closed after {received!r}")
         received += chunk
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a self-signed certificate for 127.0.0.1 and its key; ECDSA, whose handshakes are cheap for all."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    files = ["-out", str(certificate), "-keyout", str(key)]
+    subprocess.run(["openssl", "req", "-x509", *options, *names, *files], check=True, capture_output=True)
+    return certificate, key
 
 
 def _free_port() -> int:

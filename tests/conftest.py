@@ -17,6 +17,8 @@ import pytest
 from tests import serving
 from tests.apps import Switch
 from tests.serving import Served, ServedProcess
+from tests.suites.servers import NAMES as SUITE_SERVER_NAMES
+from tests.suites.servers import Certificate, make_certificate
 
 Serve = Callable[..., AbstractContextManager[Served]]
 ServeProcess = Callable[..., AbstractContextManager[ServedProcess]]
@@ -25,6 +27,9 @@ ServeShared = Callable[[Any], Served]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--server", choices=serving.SERVER_NAMES, help="run every test on this server only")
+    parser.addoption(
+        "--suite-server", choices=SUITE_SERVER_NAMES, default="bicorn", help="server under suites and abuse"
+    )
     parser.addoption("--event-loop", choices=("asyncio", "uvloop"), default="asyncio", help="loop of in-thread servers")
 
 
@@ -64,6 +69,19 @@ def server_name(request: pytest.FixtureRequest) -> str:
 def event_loop_name(request: pytest.FixtureRequest) -> str:
     name: str = request.config.getoption("--event-loop")
     return name
+
+
+@pytest.fixture(scope="session")
+def suite_server(request: pytest.FixtureRequest) -> str:
+    """The server under the suites; another one than bicorn checks the suite itself."""
+    name: str = request.config.getoption("--suite-server")
+    return name
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A self-signed certificate for localhost, made for this session."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture

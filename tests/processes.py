@@ -22,6 +22,31 @@ def memory_kib(pid: int) -> int:
     raise AssertionError("no Pss line")
 
 
+def forget_peak(pid: int) -> int:
+    """Begin a new measurement of the peak and return what is resident now, in KiB."""
+    # 5 resets the high-water mark (proc(5), clear_refs).
+    (PROC / str(pid) / "clear_refs").write_text("5")
+    return _status_kib(pid, "VmRSS")
+
+
+def peak_kib(pid: int) -> int:
+    """Return the most that was resident at any moment since `forget_peak`."""
+    return _status_kib(pid, "VmHWM")
+
+
+def _status_kib(pid: int, name: str) -> int:
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise AssertionError(f"no {name} line")
+
+
+def precise_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of all threads that live, by the scheduler's nanoseconds."""
+    tasks = (PROC / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time the process has used, user and system."""
     fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
