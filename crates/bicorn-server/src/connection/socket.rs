@@ -24,13 +24,22 @@ pub(crate) struct Socket {
     is_write_armed: bool,
     /// Bytes moved since [`Socket::take_moved`].
     has_moved: bool,
+    /// FIN is sent, or on its way.
+    is_shut: bool,
     /// The connection's task, once it has run.
     waker: Option<Waker>,
 }
 
 impl Socket {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, is_read_armed: false, is_write_armed: false, has_moved: false, waker: None }
+        Self {
+            transport,
+            is_read_armed: false,
+            is_write_armed: false,
+            has_moved: false,
+            is_shut: false,
+            waker: None,
+        }
     }
 
     /// Note that the transport may be ready: for the connection's own task.
@@ -77,7 +86,21 @@ impl Socket {
                 Poll::Pending => self.is_write_armed = true,
             }
         }
+        while !self.is_write_armed && !self.transport.is_flushed() {
+            match self.transport.poll_flush(context) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.has_moved = true;
+                }
+                Poll::Pending => self.is_write_armed = true,
+            }
+        }
         Ok(())
+    }
+
+    /// Whether the kernel has all that was written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.transport.is_flushed()
     }
 
     /// Read once; 0 is the peer's FIN.
@@ -97,9 +120,20 @@ impl Socket {
         }
     }
 
-    /// Send FIN.
+    /// Send FIN, and under TLS say before that it is the end.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_shutdown(context)
+        self.is_shut = true;
+        let shut = self.transport.poll_shutdown(context);
+        self.is_write_armed |= shut.is_pending();
+        shut
+    }
+
+    /// The connection is dropped: tell the peer as far as it costs no wait.
+    pub(crate) fn announce_close(&mut self) {
+        if !self.is_shut && self.transport.announces_close() {
+            // There is nobody left to hear of an error.
+            let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Make the coming close a reset.

@@ -27,6 +27,7 @@ pub(crate) fn bare_settings() -> Settings {
         keep_alive: true,
         unsent_bytes: |_| None,
         proxies: None,
+        tls: None,
     }
 }
 
