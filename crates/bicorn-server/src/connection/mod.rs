@@ -38,6 +38,10 @@ pub(crate) struct Seed {
 
 /// A connection and all that is known of it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every connection is the large one for nearly all its life"
+)]
 pub(crate) enum Conversation {
     /// In a box: it is gone after the first milliseconds of a connection, and much larger than what follows.
     Handshake(Box<Handshake>),

@@ -16,6 +16,7 @@ use crate::transport::Transport;
 
 /// The byte stream of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the transport")]
 pub(crate) struct Socket {
     transport: Transport,
     /// The transport had nothing to read, and the task is woken when it has.

@@ -19,7 +19,7 @@ const TLS13: u8 = 1 << 6;
 const TLS12: u8 = 1 << 7;
 
 struct Suite {
-    suite: CipherSuite,
+    id: CipherSuite,
     openssl: &'static str,
     iana: &'static str,
     properties: u8,
@@ -31,45 +31,45 @@ const SUITES: [Suite; 9] = [
     tls13(CipherSuite::TLS13_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", AES128),
     tls13(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", CHACHA20),
     Suite {
-        suite: CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        id: CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
         openssl: "ECDHE-ECDSA-AES256-GCM-SHA384",
         iana: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
         properties: TLS12 | ECDHE | ECDSA | AES256,
     },
     Suite {
-        suite: CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        id: CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
         openssl: "ECDHE-ECDSA-AES128-GCM-SHA256",
         iana: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
         properties: TLS12 | ECDHE | ECDSA | AES128,
     },
     Suite {
-        suite: CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        id: CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
         openssl: "ECDHE-ECDSA-CHACHA20-POLY1305",
         iana: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
         properties: TLS12 | ECDHE | ECDSA | CHACHA20,
     },
     Suite {
-        suite: CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        id: CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
         openssl: "ECDHE-RSA-AES256-GCM-SHA384",
         iana: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
         properties: TLS12 | ECDHE | RSA | AES256,
     },
     Suite {
-        suite: CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        id: CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         openssl: "ECDHE-RSA-AES128-GCM-SHA256",
         iana: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
         properties: TLS12 | ECDHE | RSA | AES128,
     },
     Suite {
-        suite: CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+        id: CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
         openssl: "ECDHE-RSA-CHACHA20-POLY1305",
         iana: "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
         properties: TLS12 | ECDHE | RSA | CHACHA20,
     },
 ];
 
-const fn tls13(suite: CipherSuite, name: &'static str, cipher: u8) -> Suite {
-    Suite { suite, openssl: name, iana: name, properties: TLS13 | cipher }
+const fn tls13(id: CipherSuite, name: &'static str, cipher: u8) -> Suite {
+    Suite { id, openssl: name, iana: name, properties: TLS13 | cipher }
 }
 
 /// Keywords, each with the properties of which a suite must have one.
@@ -156,7 +156,7 @@ pub(super) fn choose(
         };
         let is_excluding = operator != b' ';
         let named = matching(name, is_excluding).ok_or_else(|| impossible(item))?;
-        let is_named = |suite: &&Suite| named.iter().any(|named| named.suite == suite.suite);
+        let is_named = |suite: &&Suite| named.iter().any(|named| named.id == suite.id);
         match operator {
             b'+' => {
                 let (moved, mut kept): (Vec<_>, Vec<_>) =
@@ -168,13 +168,13 @@ pub(super) fn choose(
                 tls12.retain(|suite| !is_named(suite));
                 tls13.retain(|suite| !is_named(suite));
                 if operator == b'!' {
-                    killed.extend(named.iter().map(|suite| suite.suite));
+                    killed.extend(named.iter().map(|suite| suite.id));
                 }
             }
             _ => {
-                for suite in named.iter().filter(|suite| !killed.contains(&suite.suite)) {
+                for suite in named.iter().filter(|suite| !killed.contains(&suite.id)) {
                     let chosen = if suite.properties & TLS13 == 0 { &mut tls12 } else { &mut tls13 };
-                    if !chosen.iter().any(|known| known.suite == suite.suite) {
+                    if !chosen.iter().any(|known| known.id == suite.id) {
                         chosen.push(suite);
                     }
                 }
@@ -183,14 +183,14 @@ pub(super) fn choose(
     }
     if tls13.is_empty() {
         tls13 = SUITES.iter().filter(|suite| suite.properties & TLS13 != 0).collect();
-        tls13.retain(|suite| !killed.contains(&suite.suite));
+        tls13.retain(|suite| !killed.contains(&suite.id));
         if tls12.is_empty() {
             return Err(TlsError::NoCiphers(text.to_owned()));
         }
     }
     let order = tls13.into_iter().chain(tls12);
     Ok(order
-        .filter_map(|wanted| available.iter().find(|known| known.suite() == wanted.suite).copied())
+        .filter_map(|wanted| available.iter().find(|known| known.suite() == wanted.id).copied())
         .collect())
 }
 
@@ -245,7 +245,7 @@ mod tests {
         let suites = choose(text, &provider.cipher_suites).unwrap();
         suites
             .iter()
-            .filter_map(|suite| SUITES.iter().find(|known| known.suite == suite.suite()))
+            .filter_map(|suite| SUITES.iter().find(|known| known.id == suite.suite()))
             .map(|suite| suite.openssl.to_owned())
             .collect()
     }
@@ -263,7 +263,7 @@ mod tests {
     fn every_suite_of_the_library_has_a_name() {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         for suite in &provider.cipher_suites {
-            assert!(SUITES.iter().any(|known| known.suite == suite.suite()), "{suite:?}");
+            assert!(SUITES.iter().any(|known| known.id == suite.suite()), "{suite:?}");
         }
         assert_eq!(provider.cipher_suites.len(), SUITES.len());
     }

@@ -31,9 +31,15 @@ impl Host {
         &self.identity.pem
     }
 
-    /// Whether the client can check this certificate's signatures.
+    /// Whether the client can check this certificate's signatures, and has a cipher suite for them.
     fn suits(&self, hello: &ClientHello<'_>) -> bool {
-        self.identity.key.key.choose_scheme(hello.signature_schemes()).is_some()
+        let key = &self.identity.key.key;
+        let mut suites = self.config.crypto_provider().cipher_suites.iter();
+        key.choose_scheme(hello.signature_schemes()).is_some()
+            && suites.any(|suite| {
+                hello.cipher_suites().contains(&suite.suite())
+                    && suite.usable_for_signature_algorithm(key.algorithm())
+            })
     }
 
     fn has_name(&self, name: &str) -> bool {

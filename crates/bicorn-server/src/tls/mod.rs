@@ -56,9 +56,10 @@ impl Tls {
     /// There are keys without a certificate.
     pub fn pairs(certfiles: &[String], keyfiles: &[String]) -> Result<Vec<KeyPair>, TlsError> {
         if let Some(left_over) = keyfiles.get(certfiles.len()) {
-            return Err(match certfiles.is_empty() {
-                true => TlsError::KeyWithoutCertificate(left_over.into()),
-                false => TlsError::KeyLeftOver(left_over.into()),
+            return Err(if certfiles.is_empty() {
+                TlsError::KeyWithoutCertificate(left_over.into())
+            } else {
+                TlsError::KeyLeftOver(left_over.into())
             });
         }
         let keyfiles = keyfiles.iter().map(Some).chain(std::iter::repeat(None));
