@@ -367,10 +367,9 @@ def test_the_environment_names_the_files(serve_process: ServeProcess, authority:
 
 
 def test_drain_does_not_wait_for_clients_that_say_nothing(serve: Serve, pair: Pair) -> None:
-    with serve(hello, **pair.options) as server:
-        silent = socket.create_connection(("127.0.0.1", server.port))
-        with silent, raw.Client("127.0.0.1", server.port) as other:
+    with serve(hello, **pair.options) as server, socket.create_connection(("127.0.0.1", server.port)):
+        with raw.Client("127.0.0.1", server.port) as other:
             # Once this is answered, the connection before it is accepted, too.
             assert other.exchange(raw.request()).status == 400
-            server.stop()
-            server.join(timeout=5)
+        server.stop()
+        server.join(timeout=5)
