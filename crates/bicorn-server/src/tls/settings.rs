@@ -14,7 +14,7 @@ pub struct TlsSettings {
     pub client_certificates: ClientCertificates,
     /// File of the authorities that client certificates are checked with.
     pub ca_certs: Option<PathBuf>,
-    /// An OpenSSL cipher string; see [`super::ciphers`].
+    /// An OpenSSL cipher string.
     pub ciphers: Option<String>,
     /// Which versions are spoken.
     pub versions: Versions,
