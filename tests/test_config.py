@@ -35,6 +35,7 @@ OWN_OPTIONS = {
     "timeout_request_head": 10.0,
     "timeout_request_body": 30.0,
     "timeout_write": 30.0,
+    "timeout_tls_handshake": 10.0,
 }
 
 Make = Callable[..., Any]

@@ -37,6 +37,12 @@ class Settings:
         Raises:
             ValueError: An option has a value it cannot have; the text names the option and the value.
         """
+    def load_tls(self) -> None:
+        """Read the certificates and keys that the options name, if any.
+
+        Raises:
+            ValueError: A file cannot be used; the text names it.
+        """
 
 @final
 class AccessLogTarget:

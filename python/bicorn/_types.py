@@ -6,7 +6,8 @@ reads.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+import os
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from typing import Any, Literal, Protocol, TypedDict
 
 Scope = MutableMapping[str, Any]
@@ -21,6 +22,9 @@ ASGIApplication = ASGI2Application | ASGI3Application
 LifespanType = Literal["auto", "on", "off"]
 LoopFactoryType = Literal["none", "auto", "asyncio", "uvloop"]
 InterfaceType = Literal["auto", "asgi3", "asgi2", "wsgi"]
+
+# One file, or several in the order of the certificates; None for a key that stands in the certificate's file.
+PathsType = str | os.PathLike[str] | Sequence[str | os.PathLike[str] | None] | None
 
 
 class ASGIVersions(TypedDict):

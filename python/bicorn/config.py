@@ -19,6 +19,7 @@ from bicorn.constants import (
     LOG_LEVELS,
     LOGGING_CONFIG,
     LOOP_FACTORIES,
+    SSL_PROTOCOL_VERSION,
     STARTUP_FAILURE,
     TRACE_LOG_LEVEL,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType
+    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType, PathsType
     from bicorn.lifespan import LifespanOff, LifespanOn
     from bicorn.log_config import LogConfig
     from bicorn.loops import LoopFactory
@@ -41,6 +42,7 @@ __all__ = [
     "LOGGING_CONFIG",
     "LOG_LEVELS",
     "LOOP_FACTORIES",
+    "SSL_PROTOCOL_VERSION",
     "STARTUP_FAILURE",
     "TRACE_LOG_LEVEL",
     "Config",
@@ -53,10 +55,9 @@ logger = logging.getLogger("uvicorn.error")
 class Config:
     """The options of one server, and what they stand for once loaded."""
 
-    # One process without TLS; code written for uvicorn asks.
+    # One process; code written for uvicorn asks.
     workers: int = 1
     reload: bool = False
-    is_ssl: bool = False
     use_subprocess: bool = False
     should_reload: bool = False
 
@@ -86,6 +87,14 @@ class Config:
         backlog: int = 2048,
         timeout_keep_alive: int = 5,
         timeout_graceful_shutdown: int | None = None,
+        ssl_keyfile: PathsType = None,
+        ssl_certfile: PathsType = None,
+        ssl_keyfile_password: str | None = None,
+        ssl_version: int = SSL_PROTOCOL_VERSION,
+        ssl_cert_reqs: int = 0,
+        ssl_ca_certs: str | os.PathLike[str] | None = None,
+        ssl_ciphers: str | None = None,
+        ssl_context_factory: Callable[..., Any] | None = None,
         headers: list[tuple[str, str]] | None = None,
         factory: bool = False,
         reset_contextvars: bool = False,
@@ -97,6 +106,7 @@ class Config:
         timeout_request_head: float = 10.0,
         timeout_request_body: float = 30.0,
         timeout_write: float = 30.0,
+        timeout_tls_handshake: float = 10.0,
     ) -> None:
         """Keep the options, configure logging and read the env-file: all before the app is imported.
 
@@ -126,6 +136,14 @@ class Config:
         self.backlog = backlog
         self.timeout_keep_alive = timeout_keep_alive
         self.timeout_graceful_shutdown = timeout_graceful_shutdown
+        self.ssl_keyfile = ssl_keyfile
+        self.ssl_certfile = ssl_certfile
+        self.ssl_keyfile_password = ssl_keyfile_password
+        self.ssl_version = ssl_version
+        self.ssl_cert_reqs = ssl_cert_reqs
+        self.ssl_ca_certs = ssl_ca_certs
+        self.ssl_ciphers = ssl_ciphers
+        self.ssl_context_factory = ssl_context_factory
         self.headers: list[tuple[str, str]] = headers or []
         self.factory = factory
         self.reset_contextvars = reset_contextvars
@@ -136,6 +154,7 @@ class Config:
         self.timeout_request_head = timeout_request_head
         self.timeout_request_body = timeout_request_body
         self.timeout_write = timeout_write
+        self.timeout_tls_handshake = timeout_tls_handshake
 
         # What `load` makes.
         self.loaded = False
@@ -158,6 +177,11 @@ class Config:
     def asgi_version(self) -> Literal["2.0", "3.0"]:
         """The `scope["asgi"]["version"]` that the app expects."""
         return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether TLS is spoken."""
+        return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
 
     def configure_logging(self) -> None:
         """Apply `log_config`, then the options that override a part of it.
@@ -182,12 +206,19 @@ class Config:
             access_logger.propagate = False
 
     def load_settings(self) -> Settings:
-        """Validate the options.
+        """Validate the options, and read the files of certificates and keys.
 
         Raises:
-            ValueError: An option has a value it cannot have.
+            ValueError: An option has a value it cannot have, or such a file cannot be used.
         """
-        return Settings.from_config(self)
+        if self.ssl_context_factory is not None:
+            raise ConfigError(
+                "cannot use ssl_context_factory: TLS is rustls, not Python's ssl; give ssl_certfile and ssl_keyfile"
+                " (lists for SNI; changed files are read again), ssl_ca_certs and ssl_cert_reqs instead"
+            )
+        settings = Settings.from_config(self)
+        settings.load_tls()
+        return settings
 
     def load_app(self) -> Any:
         """Import the app and return it; log the reason and exit if it is not there."""

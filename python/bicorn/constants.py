@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # The exit code of every failed start (uvicorn 0.50).
 STARTUP_FAILURE = 3
 
+# ssl.PROTOCOL_TLS_SERVER: TLS 1.2 and 1.3.
+SSL_PROTOCOL_VERSION = 17
+
 # Below DEBUG; switches the log of ASGI events on.
 TRACE_LOG_LEVEL = 5
 

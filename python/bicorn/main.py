@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-from bicorn.constants import LOGGING_CONFIG, STARTUP_FAILURE
+from bicorn.constants import LOGGING_CONFIG, SSL_PROTOCOL_VERSION, STARTUP_FAILURE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType
+    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType, PathsType
     from bicorn.log_config import LogConfig
 
 
@@ -80,6 +80,14 @@ def run(
     limit_max_requests_jitter: int = 0,
     timeout_keep_alive: int = 5,
     timeout_graceful_shutdown: int | None = None,
+    ssl_keyfile: PathsType = None,
+    ssl_certfile: PathsType = None,
+    ssl_keyfile_password: str | None = None,
+    ssl_version: int = SSL_PROTOCOL_VERSION,
+    ssl_cert_reqs: int = 0,
+    ssl_ca_certs: str | os.PathLike[str] | None = None,
+    ssl_ciphers: str | None = None,
+    ssl_context_factory: Callable[..., Any] | None = None,
     headers: list[tuple[str, str]] | None = None,
     use_colors: bool | None = None,
     app_dir: str | None = None,
@@ -92,6 +100,7 @@ def run(
     timeout_request_head: float = 10.0,
     timeout_request_body: float = 30.0,
     timeout_write: float = 30.0,
+    timeout_tls_handshake: float = 10.0,
 ) -> None:
     """Serve an app, or what its import string names, until a signal ends it.
 

@@ -27,13 +27,14 @@ Examples:
   bicorn main:app
   bicorn main:app --host 0.0.0.0 --port 80 --no-access-log
   bicorn main:create_app --factory --app-dir src
+  bicorn main:app --ssl-certfile cert.pem --ssl-keyfile key.pem --port 443
   bicorn main:app --uds /run/app.sock --forwarded-allow-ips '*'
   BICORN_PORT=9000 bicorn main:app
 
 Exit codes:
   0  served and stopped, or --help or --version
   2  an option or variable is unknown or has a bad value
-  3  start-up failed: the application, its lifespan or the socket
+  3  start-up failed: the application, its lifespan, TLS or the socket
 ";
 /// Widest line of the help page, in columns, on a terminal that is wider.
 const HELP_COLUMNS: usize = 100;

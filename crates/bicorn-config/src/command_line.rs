@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
 use crate::bind::{Given, bind};
 use crate::command::{self, Files};
@@ -71,8 +71,10 @@ fn from_environment(option: &'static Arg, environment: &impl Fn(&str) -> Option<
         let variable = format!("{prefix}{name}");
         let text = environment(&variable).filter(|text| !text.is_empty())?;
         let values = match option.get_action() {
-            // click splits the variable of a repeatable option at white space.
-            ArgAction::Append => text.split_whitespace().map(str::to_owned).collect(),
+            // click splits the variable of a repeatable option at white space; a path may have some.
+            ArgAction::Append if option.get_value_hint() != ValueHint::AnyPath => {
+                text.split_whitespace().map(str::to_owned).collect()
+            }
             _ => vec![text],
         };
         Some(Given { option, values, origin: variable })

@@ -39,6 +39,8 @@ pub enum SettingValue {
     Float(f64),
     /// Everything else.
     Text(String),
+    /// Several of the same.
+    List(Vec<String>),
     /// Header names and values.
     Pairs(Vec<(String, String)>),
 }
@@ -69,10 +71,12 @@ impl Settings {
     pub fn to_options(&self) -> Vec<(&'static str, SettingValue)> {
         let mut options = self.process_options();
         options.extend(self.connection_options());
+        options.extend(self.tls_options());
+        options.extend(self.http_options());
         options
     }
 
-    /// The first half of the declaration, in its order: what is served, where, and how much at a time.
+    /// In the order of the declaration: what is served, where, and how much at a time.
     fn process_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
             ("app", text(self.app.as_ref())),
@@ -95,7 +99,7 @@ impl Settings {
         ]
     }
 
-    /// The second half: what happens on one connection, and what is logged about it.
+    /// How much and how long on one connection.
     fn connection_options(&self) -> Vec<(&'static str, SettingValue)> {
         let graceful_shutdown = self.timeout_graceful_shutdown.map_or(SettingValue::None, whole_seconds);
         vec![
@@ -107,6 +111,25 @@ impl Settings {
             ("timeout_request_head", seconds(self.timeout_request_head.unwrap_or_default())),
             ("timeout_request_body", seconds(self.timeout_request_body.unwrap_or_default())),
             ("timeout_write", seconds(self.timeout_write.unwrap_or_default())),
+            ("timeout_tls_handshake", seconds(self.timeout_tls_handshake.unwrap_or_default())),
+        ]
+    }
+
+    fn tls_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
+            ("ssl_certfile", texts(&self.ssl_certfiles)),
+            ("ssl_keyfile", texts(&self.ssl_keyfiles)),
+            ("ssl_keyfile_password", text(self.ssl_keyfile_password.as_ref())),
+            ("ssl_version", SettingValue::Int(self.ssl_version.number())),
+            ("ssl_cert_reqs", SettingValue::Int(self.ssl_cert_reqs.number())),
+            ("ssl_ca_certs", text(self.ssl_ca_certs.as_ref())),
+            ("ssl_ciphers", text(self.ssl_ciphers.as_ref())),
+        ]
+    }
+
+    /// The rest: what is in requests and responses, and what is logged about them.
+    fn http_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
             ("root_path", text(Some(&self.root_path))),
             ("headers", SettingValue::Pairs(self.headers.clone())),
             ("server_header", SettingValue::Bool(self.server_header)),
@@ -143,6 +166,15 @@ fn given(name: String, value: OptionValue) -> Result<Option<Given>, ConfigError>
 
 fn text(value: Option<&String>) -> SettingValue {
     value.map_or(SettingValue::None, |text| SettingValue::Text(text.clone()))
+}
+
+/// One stays a plain string, as uvicorn has it.
+fn texts(values: &[String]) -> SettingValue {
+    match values {
+        [] => SettingValue::None,
+        [only] => SettingValue::Text(only.clone()),
+        several => SettingValue::List(several.to_vec()),
+    }
 }
 
 fn path(value: Option<&Path>) -> SettingValue {

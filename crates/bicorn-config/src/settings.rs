@@ -13,14 +13,15 @@ use std::time::Duration;
 use clap::ValueHint;
 
 use crate::values::{
-    ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, deadline, limit,
-    non_empty_path, parse_header, positive, seconds, whole_number,
+    ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TlsVersions,
+    deadline, limit, non_empty_path, parse_header, positive, seconds, whole_number,
 };
 
 const APPLICATION: &str = "Application";
 const LISTENING: &str = "Listening";
 const PROCESSING: &str = "Concurrency and limits";
 const TIMEOUTS: &str = "Timeouts";
+const TLS: &str = "TLS";
 const HTTP: &str = "HTTP";
 const PROXIES: &str = "Proxies";
 const LOGGING: &str = "Logging";
@@ -209,6 +210,64 @@ pub struct Settings {
         value_name = "SECONDS", default_value = "30", value_parser = deadline
     )]
     pub timeout_write: Deadline,
+
+    /// Seconds in which a TLS handshake must be over, counted from accept; 0 is no deadline
+    #[arg(
+        help_heading = TIMEOUTS, long,
+        value_name = "SECONDS", default_value = "10", value_parser = deadline
+    )]
+    pub timeout_tls_handshake: Deadline,
+
+    /// Certificate chain in PEM: turns TLS on; may be given several times
+    ///
+    /// The server's own certificate comes first in it. Of several files, a client gets the one with the name
+    /// that it asks for (SNI), else the first. The environment gives one file. Files that change are read again
+    /// without a restart.
+    #[arg(
+        help_heading = TLS, long = "ssl-certfile", id = "ssl_certfile",
+        value_name = "FILE", value_hint = ValueHint::AnyPath
+    )]
+    pub ssl_certfiles: Vec<String>,
+
+    /// Private key in PEM; may be given several times
+    ///
+    /// PKCS #1, PKCS #8 or SEC 1, encrypted or not. The first belongs to the first --ssl-certfile, and so on; an
+    /// empty one, or none, stands for a key in the certificate's file.
+    #[arg(
+        help_heading = TLS, long = "ssl-keyfile", id = "ssl_keyfile",
+        value_name = "FILE", value_hint = ValueHint::AnyPath
+    )]
+    pub ssl_keyfiles: Vec<String>,
+
+    /// Password of encrypted private keys
+    ///
+    /// Other users of the machine can read command lines: better give it in the environment.
+    #[arg(help_heading = TLS, long, value_name = "PASSWORD")]
+    pub ssl_keyfile_password: Option<String>,
+
+    /// Versions of TLS, as a number of Python's ssl module: 17 or 2 for 1.2 and 1.3, 5 for 1.2 alone
+    ///
+    /// They are ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS and ssl.PROTOCOL_TLSv1_2. For 1.3 alone, name its
+    /// ciphers in --ssl-ciphers. Nothing older is spoken.
+    #[arg(help_heading = TLS, long, value_name = "NUMBER", default_value = "17")]
+    pub ssl_version: TlsVersions,
+
+    /// Client certificates: 0 not asked for, 1 checked if there is one, 2 required
+    ///
+    /// The numbers of Python's ssl.CERT_NONE, CERT_OPTIONAL and CERT_REQUIRED. 1 and 2 need --ssl-ca-certs.
+    #[arg(help_heading = TLS, long, value_name = "NUMBER", default_value = "0")]
+    pub ssl_cert_reqs: CertReqs,
+
+    /// Authorities in PEM that client certificates are checked with
+    #[arg(help_heading = TLS, long, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub ssl_ca_certs: Option<String>,
+
+    /// Ciphers of TLS 1.2, as an OpenSSL cipher string
+    ///
+    /// Names of suites, and keywords such as HIGH, ECDHE+AESGCM or !CHACHA20. What is not possible is refused.
+    /// Left out: all that are secure.
+    #[arg(help_heading = TLS, long, value_name = "STRING")]
+    pub ssl_ciphers: Option<String>,
 
     /// Path that a proxy strips from the front of each URL
     ///

@@ -107,6 +107,76 @@ pub enum LogLevel {
     Trace,
 }
 
+/// The versions of TLS that a server speaks, by the numbers of Python's `ssl` module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// `PROTOCOL_TLS_SERVER`, 17: TLS 1.2 and 1.3.
+    Server,
+    /// `PROTOCOL_TLS`, 2: the same.
+    Any,
+    /// `PROTOCOL_TLSv1_2`, 5.
+    Tls12,
+}
+
+impl TlsVersions {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Server => 17,
+            Self::Any => 2,
+            Self::Tls12 => 5,
+        }
+    }
+}
+
+impl FromStr for TlsVersions {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "17" => Ok(Self::Server),
+            "2" => Ok(Self::Any),
+            "5" => Ok(Self::Tls12),
+            _ => {
+                Err("must be 17 or 2 (TLS 1.2 and 1.3), or 5 (TLS 1.2 alone): older versions are not spoken")
+            }
+        }
+    }
+}
+
+/// Whether clients show certificates, by the numbers of Python's `ssl.VerifyMode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertReqs {
+    /// 0: they are not asked.
+    None,
+    /// 1: one that is shown must be good.
+    Optional,
+    /// 2: they must.
+    Required,
+}
+
+impl CertReqs {
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::None => 0,
+            Self::Optional => 1,
+            Self::Required => 2,
+        }
+    }
+}
+
+impl FromStr for CertReqs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "0" => Ok(Self::None),
+            "1" => Ok(Self::Optional),
+            "2" => Ok(Self::Required),
+            _ => Err("must be 0 (no client certificates), 1 (optional) or 2 (required)"),
+        }
+    }
+}
+
 /// Accepts what click takes for a truth value (uvicorn 0.54 reads its environment with `click.BOOL`).
 pub(crate) fn parse_switch(text: &str) -> Result<bool, &'static str> {
     match text.trim().to_ascii_lowercase().as_str() {

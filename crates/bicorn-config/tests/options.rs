@@ -25,6 +25,7 @@ fn as_option(value: SettingValue) -> OptionValue {
         SettingValue::Int(number) => Text(number.to_string()),
         SettingValue::Float(number) => Text(number.to_string()),
         SettingValue::Text(text) => Text(text),
+        SettingValue::List(items) => List(items),
         SettingValue::Pairs(pairs) => {
             List(pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect())
         }
@@ -58,6 +59,8 @@ fn changed_settings_survive_the_way_there_and_back() {
         --loop m:f --io-threads 2 --limit-concurrency 3 --limit-max-requests 4 --limit-max-requests-jitter 5 \
         --limit-request-head 0 --limit-request-fields 0 --limit-request-target 1 --timeout-keep-alive 0 \
         --timeout-graceful-shutdown 0 --timeout-request-head 0.5 --timeout-request-body 0 --timeout-write 1.001 \
+        --timeout-tls-handshake 0 --ssl-certfile a --ssl-certfile b --ssl-keyfile c --ssl-keyfile-password d \
+        --ssl-version 5 --ssl-cert-reqs 2 --ssl-ca-certs e --ssl-ciphers HIGH:!CHACHA20 \
         --root-path /r --header A:b --header C:d --no-server-header --no-date-header --no-proxy-headers \
         --forwarded-allow-ips * --log-level trace --no-access-log --use-colors --reset-contextvars --app-dir d";
     let settings = from_command_line(arguments.split_whitespace().map(str::to_owned), &|_| None, "").unwrap();
@@ -139,6 +142,6 @@ fn unknown_names_are_refused() {
         complaint("no_access_log", Flag(true)),
         "unknown option 'no_access_log': did you mean access_log?"
     );
-    assert_eq!(complaint("ssl_ciphers_and_more", Unset), "unknown option 'ssl_ciphers_and_more'");
+    assert_eq!(complaint("quite_another_option", Unset), "unknown option 'ssl_ciphers_and_more'");
     assert_eq!(complaint("help", Unset), "unknown option 'help'");
 }

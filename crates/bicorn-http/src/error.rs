@@ -46,6 +46,8 @@ pub enum PeerError {
     TargetTooLong,
     /// The head or the body did not arrive in time.
     Timeout,
+    /// HTTP in the clear where TLS is spoken.
+    ClearText,
 }
 
 impl PeerError {
@@ -60,7 +62,8 @@ impl PeerError {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::ContentType
-            | Self::Chunk => 400,
+            | Self::Chunk
+            | Self::ClearText => 400,
             Self::Timeout => 408,
             Self::TargetTooLong => 414,
             Self::Expectation => 417,
@@ -82,6 +85,7 @@ impl PeerError {
     /// The text/plain content of the answer; for a malformed request, uvicorn's words.
     pub fn content(self) -> &'static str {
         match self.status() {
+            400 if self == Self::ClearText => "plain HTTP request sent to a TLS port",
             400 => "Invalid HTTP request received.",
             status => crate::status::phrase(status),
         }
@@ -109,6 +113,7 @@ impl fmt::Display for PeerError {
             Self::TooManyFields => "too many field lines",
             Self::TargetTooLong => "request target too long",
             Self::Timeout => "request timed out",
+            Self::ClearText => "plain HTTP request sent to a TLS port",
         })
     }
 }

@@ -124,6 +124,11 @@ impl Logs {
         Ok(())
     }
 
+    pub(crate) fn info(&self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.error.bind(py).call_method1(intern!(py, "info"), (text,))?;
+        Ok(())
+    }
+
     pub(crate) fn warn(&self, py: Python<'_>, text: &str) -> PyResult<()> {
         self.error.bind(py).call_method1(intern!(py, "warning"), (text,))?;
         Ok(())

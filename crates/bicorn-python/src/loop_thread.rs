@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bicorn_http::{Mailbox, ResponseSender};
+use bicorn_server::tls::Reloaded;
 use bicorn_server::{Notice, Server};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -338,6 +339,13 @@ impl LoopThread {
             Notice::UnsupportedUpgrade => self.logs.warn(py, "Unsupported upgrade request."),
             Notice::AcceptFailed(error) => {
                 self.logs.error(py, ("cannot accept a connection, trying again: %s", error))
+            }
+            Notice::Certificates(Reloaded::Done) => {
+                self.logs.info(py, "TLS certificates changed and were read again.")
+            }
+            Notice::Certificates(Reloaded::Refused(reason)) => {
+                let text = "TLS certificates changed, but the former ones stay in use: %s";
+                self.logs.error(py, (text, reason))
             }
             Notice::Defect(text) => self.logs.error(py, ("a connection was lost to a defect: %s", text)),
             Notice::Changed => self.report_change(py),

@@ -1,13 +1,18 @@
 //! Options, from the command line or from a `Config` object, through one parser.
 
-use bicorn_config::{OptionValue, SettingValue, Settings as Options, from_command_line};
+use std::sync::{Arc, OnceLock};
+
+use bicorn_config::{
+    CertReqs, OptionValue, SettingValue, Settings as Options, TlsVersions, from_command_line,
+};
 use bicorn_http::http1::Limits;
 use bicorn_server::forwarded::TrustedProxies;
+use bicorn_server::tls::{ClientCertificates, Tls, TlsError, TlsSettings, Versions};
 use bicorn_server::{Deadlines, Settings as ServerSettings};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyMapping, PyString};
+use pyo3::types::{PyBool, PyDict, PyInt, PyMapping, PyString};
 
 create_exception!(
     bicorn._bicorn,
@@ -35,6 +40,7 @@ pub(crate) fn parse_command_line<'py>(
             SettingValue::Int(value) => keywords.set_item(name, value)?,
             SettingValue::Float(value) => keywords.set_item(name, value)?,
             SettingValue::Text(value) => keywords.set_item(name, value)?,
+            SettingValue::List(value) => keywords.set_item(name, value)?,
             SettingValue::Pairs(value) => keywords.set_item(name, value)?,
         }
     }
@@ -45,6 +51,8 @@ pub(crate) fn parse_command_line<'py>(
 #[pyclass(frozen, module = "bicorn._bicorn")]
 pub(crate) struct Settings {
     options: Options,
+    /// What `load_tls` has read.
+    tls: OnceLock<Arc<Tls>>,
 }
 
 #[pymethods]
@@ -63,12 +71,55 @@ impl Settings {
         }
         let options =
             Options::from_options(given).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self { options })
+        Ok(Self { options, tls: OnceLock::new() })
+    }
+
+    /// Read the certificates and keys, so that a mistake shows before anything is started.
+    fn load_tls(&self, py: Python<'_>) -> PyResult<()> {
+        let options = &self.options;
+        // Keys may be encrypted so that it takes a while.
+        let tls = py.detach(|| load_tls(options));
+        if let Some(tls) = tls.map_err(|error| PyValueError::new_err(error.to_string()))? {
+            let _ = self.tls.set(Arc::new(tls));
+        }
+        Ok(())
     }
 }
 
 /// Options whose values in a `Config` may be objects that no command line can carry; Python checks them.
 const PYTHON_ONLY: [&str; 6] = ["app", "app_dir", "log_config", "log_level", "loop", "env_file"];
+
+/// Options that take one path or several.
+const PATHS: [&str; 2] = ["ssl_certfile", "ssl_keyfile"];
+
+fn load_tls(options: &Options) -> Result<Option<Tls>, TlsError> {
+    // An empty path is none, as in uvicorn.
+    let given = |paths: &'_ Vec<String>| paths.iter().any(|path| !path.is_empty()).then(|| paths.clone());
+    let certfiles = given(&options.ssl_certfiles).unwrap_or_default();
+    let pairs = Tls::pairs(&certfiles, &given(&options.ssl_keyfiles).unwrap_or_default())?;
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let settings = TlsSettings {
+        pairs,
+        password: options.ssl_keyfile_password.clone(),
+        client_certificates: match options.ssl_cert_reqs {
+            CertReqs::None => ClientCertificates::None,
+            CertReqs::Optional => ClientCertificates::Optional,
+            CertReqs::Required => ClientCertificates::Required,
+        },
+        ca_certs: options.ssl_ca_certs.as_ref().map(Into::into),
+        ciphers: options.ssl_ciphers.clone(),
+        versions: match options.ssl_version {
+            TlsVersions::Server | TlsVersions::Any => Versions::Both,
+            TlsVersions::Tls12 => Versions::Tls12,
+        },
+        // Nobody here speaks it yet.
+        http2: false,
+        handshake: options.timeout_tls_handshake,
+    };
+    Tls::load(settings).map(Some)
+}
 
 fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
     if value.is_none() {
@@ -76,6 +127,14 @@ fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
     }
     if let Ok(flag) = value.cast::<PyBool>() {
         return Ok(OptionValue::Flag(flag.is_true()));
+    }
+    if value.is_instance_of::<PyInt>() {
+        // Of an enumeration, such as ssl.VerifyMode, the text is not the number.
+        return Ok(OptionValue::Text(value.call_method0("__int__")?.str()?.extract()?));
+    }
+    if PATHS.contains(&name) && !value.is_instance_of::<PyString>() && value.try_iter().is_ok() {
+        let paths = value.try_iter()?.map(|path| path_text(&path?)).collect::<PyResult<_>>()?;
+        return Ok(OptionValue::List(paths));
     }
     if name == "headers" {
         let pairs: Vec<(String, String)> =
@@ -92,6 +151,11 @@ fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
         return Ok(OptionValue::Text(items.join(",")));
     }
     Ok(OptionValue::Text(value.str()?.extract()?))
+}
+
+/// A path, or nothing for the key of a pair that has its own in the certificate's file.
+fn path_text(path: &Bound<'_, PyAny>) -> PyResult<String> {
+    if path.is_none() { Ok(String::new()) } else { path.str()?.extract() }
 }
 
 fn header(pair: &Bound<'_, PyAny>) -> PyResult<(String, String)> {
@@ -126,6 +190,7 @@ impl Settings {
             keep_alive: !closes,
             unsent_bytes: crate::ffi::unsent_bytes,
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
+            tls: self.tls.get().cloned(),
         }
     }
 }

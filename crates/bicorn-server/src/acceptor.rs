@@ -38,9 +38,9 @@ pub(crate) async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: List
                 has_looked_again = true;
                 tokio::task::yield_now().await;
             }
-            Some(Ok(transport)) => {
+            Some(Ok(stream)) => {
                 has_looked_again = false;
-                thread.adopt(transport);
+                thread.adopt(stream);
             }
             Some(Err(error)) if is_exhaustion(&error) => {
                 if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {

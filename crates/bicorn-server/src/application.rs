@@ -6,6 +6,8 @@ use std::task::{Poll, Waker};
 
 use bicorn_http::{Exchange, PeerError};
 
+use crate::tls::{Reloaded, TlsInfo};
+
 /// The application behind a server, as the I/O threads see it. No call may block.
 pub trait Application: Clone + Send + Sync + 'static {
     /// Whether [`Application::handle`] has room for one more exchange from each I/O thread. When it has not,
@@ -36,6 +38,8 @@ pub enum Notice {
     AcceptFailed(String),
     /// The last connection of a draining server ended, or the listeners were closed.
     Changed,
+    /// The files of the TLS certificates have changed.
+    Certificates(Reloaded),
     /// A connection was lost to a defect of the server itself.
     Defect(String),
 }
@@ -74,6 +78,8 @@ pub struct ConnectionInfo {
     pub client: Option<PeerAddress>,
     /// Where the connection arrived.
     pub server: ServerAddress,
-    /// `http`, or what a trusted proxy said.
+    /// `http` or `https`, or what a trusted proxy said.
     pub scheme: &'static str,
+    /// What the handshake found out; `None` in the clear.
+    pub tls: Option<Arc<TlsInfo>>,
 }

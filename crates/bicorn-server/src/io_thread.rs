@@ -28,7 +28,7 @@ use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
 use crate::listener::Listener;
 use crate::settings::Settings;
-use crate::transport::Transport;
+use crate::stream::Stream;
 
 /// Bytes that one read may bring. One buffer serves all connections of the thread.
 const READ_BYTES: usize = 64 * 1024;
@@ -184,8 +184,8 @@ impl<A: Application> Thread<A> {
     }
 
     /// Serve a connection on this thread.
-    pub(crate) fn adopt(self: &Rc<Self>, transport: Transport) {
-        let peer = transport.peer();
+    pub(crate) fn adopt(self: &Rc<Self>, stream: Stream) {
+        let peer = stream.peer();
         let info = ConnectionInfo {
             id: next_connection_id(),
             peer: peer.map(|address| address.ip()),
@@ -193,15 +193,16 @@ impl<A: Application> Thread<A> {
                 host: address.ip().to_string(),
                 port: u64::from(address.port()),
             }),
-            server: transport.server(),
-            scheme: "http",
+            server: stream.server(),
+            scheme: if self.settings().tls.is_some() { "https" } else { "http" },
+            tls: None,
         };
         let key = {
             let mut connections = self.connections.borrow_mut();
             let slot = connections.vacant_entry();
             let key = slot.key();
             let first_serial = self.serial.get() + 1;
-            let conversation = Conversation::new(Seed { key, transport, info, first_serial }, self);
+            let conversation = Conversation::new(Seed { key, stream, info, first_serial }, self);
             slot.insert(Rc::new(RefCell::new(conversation)));
             key
         };

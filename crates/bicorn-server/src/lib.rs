@@ -16,6 +16,8 @@ mod io_thread;
 mod listener;
 pub mod server;
 pub mod settings;
+mod stream;
+pub mod tls;
 mod transport;
 
 pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::transport::Transport;
+use crate::stream::Stream;
 
 /// A listening socket whose kind is known, to be registered on an I/O thread.
 #[derive(Debug)]
@@ -32,16 +32,14 @@ impl Listener {
     }
 
     /// Accept the next completed connection.
-    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Transport>> {
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
             Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, _)| {
                 // As asyncio does for every TCP connection: an answer must not wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
-                Transport::Tcp(stream)
+                Stream::Tcp(stream)
             }),
-            Self::Unix(listener) => {
-                listener.poll_accept(context).map_ok(|(stream, _)| Transport::Unix(stream))
-            }
+            Self::Unix(listener) => listener.poll_accept(context).map_ok(|(stream, _)| Stream::Unix(stream)),
         }
     }
 }

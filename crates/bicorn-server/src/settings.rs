@@ -1,11 +1,13 @@
 //! What a server is told, as validated values.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
 
 use crate::forwarded::TrustedProxies;
+use crate::tls::Tls;
 
 /// The settings of one server.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Settings {
     pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,
     /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
     pub proxies: Option<TrustedProxies>,
+    /// TLS on every listener; `None` serves in the clear.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// How long a connection may take. `None` turns a deadline off.

@@ -1,71 +1,52 @@
 //! The byte stream under a connection.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
-use crate::application::ServerAddress;
+use crate::stream::Stream;
 
 /// A connected byte stream; from here on nobody asks which kind.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Clear(Stream),
+    /// Behind a handshake. In a box: it is twenty times as large.
+    Tls(Box<TlsStream<Stream>>),
 }
 
 impl Transport {
-    /// The peer's address; `None` for a Unix socket, or a peer that is gone already.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) => None,
-        }
-    }
-
-    /// The address the connection was accepted on.
-    pub(crate) fn server(&self) -> ServerAddress {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().map_or_else(
-                |_| ServerAddress::Tcp { host: String::new(), port: 0 },
-                |address| ServerAddress::Tcp { host: address.ip().to_string(), port: address.port() },
-            ),
-            Self::Unix(stream) => ServerAddress::Unix(
-                stream
-                    .local_addr()
-                    .ok()
-                    .and_then(|address| address.as_pathname().map(|path| path.display().to_string()))
-                    .unwrap_or_default(),
-            ),
-        }
-    }
-
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream().as_fd()
+    }
+
+    fn stream(&self) -> &Stream {
         match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+            Self::Clear(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         }
     }
 
+    /// Read; nothing is the peer's FIN, or its `close_notify` under TLS. A FIN without that is an error there
+    /// (RFC 8446 §6.1): it may be an attacker's.
     pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Clear(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Clear(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -75,24 +56,42 @@ impl Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Clear(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
-    /// Send FIN. Never waits for these kinds of stream.
+    /// Whether the kernel has all that was written. TLS may hold back up to 64 KiB of records for a full socket.
+    pub(crate) fn is_flushed(&self) -> bool {
+        match self {
+            Self::Clear(_) => true,
+            Self::Tls(stream) => !stream.get_ref().1.wants_write(),
+        }
+    }
+
+    /// Give the kernel what was held back.
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Clear(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    /// Send FIN, behind `close_notify` under TLS. Waits only for what was held back.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Clear(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+
+    /// Whether closing must be announced, so that a peer can tell the end from a cut.
+    pub(crate) fn announces_close(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 
     /// Make the coming close a reset, so that the kernel does not go on for a peer that takes nothing.
     pub(crate) fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            // Nothing to do about an error: the close that follows is merely less abrupt.
-            let _ = stream.set_zero_linger();
-        }
+        self.stream().reset_on_close();
     }
 }

@@ -8,9 +8,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bicorn_http::{RequestHead, Version};
+use bicorn_server::tls::TlsInfo;
 use bicorn_server::{ConnectionInfo, ServerAddress};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 /// Header names that are remembered; a peer that invents names cannot fill memory.
@@ -45,6 +47,8 @@ struct Addresses {
     connection: u64,
     client: Py<PyAny>,
     server: Py<PyAny>,
+    /// The TLS extension, once a request was made over it.
+    tls: PyOnceLock<Py<PyDict>>,
 }
 
 /// A scope, and the values in it that the access log shows.
@@ -120,7 +124,29 @@ impl ScopeBuilder {
         if !head.query().is_empty() {
             dict.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query()))?;
         }
+        if let Some(tls) = &connection.tls {
+            dict.set_item(intern!(py, "extensions"), self.extensions(py, connection, tls)?)?;
+        }
         Ok(Scope { dict, path: path.into_any(), client })
+    }
+
+    /// What goes beyond the scope; only under TLS, as uvicorn's HTTP scopes have no such key.
+    fn extensions<'py>(
+        &mut self,
+        py: Python<'py>,
+        connection: &ConnectionInfo,
+        tls: &TlsInfo,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let addresses = self.addresses(py, connection)?;
+        let facts = addresses.tls.get_or_try_init(py, || tls_extension(py, tls))?;
+        // Dicts and a list of their own for each request: applications write into them.
+        let facts = facts.bind(py).copy()?;
+        if let Some(chain) = facts.get_item(intern!(py, "client_cert_chain"))? {
+            facts.set_item(intern!(py, "client_cert_chain"), chain.cast::<PyTuple>()?.to_list())?;
+        }
+        let extensions = PyDict::new(py);
+        extensions.set_item(intern!(py, "tls"), facts)?;
+        Ok(extensions)
     }
 
     fn path<'py>(&self, py: Python<'py>, raw: &[u8]) -> Bound<'py, PyString> {
@@ -209,8 +235,21 @@ impl Addresses {
             }
             ServerAddress::Unix(path) => (path.as_str(), py.None()).into_pyobject(py)?.into_any().unbind(),
         };
-        Ok(Self { connection: connection.id, client, server })
+        Ok(Self { connection: connection.id, client, server, tls: PyOnceLock::new() })
     }
+}
+
+/// The dict of the TLS extension (ASGI TLS 0.2), with the chain as a tuple.
+fn tls_extension(py: Python<'_>, tls: &TlsInfo) -> PyResult<Py<PyDict>> {
+    let extension = PyDict::new(py);
+    extension.set_item("server_cert", &*tls.server_cert)?;
+    extension.set_item("client_cert_chain", PyTuple::new(py, &tls.client_cert_chain)?)?;
+    extension.set_item("client_cert_name", tls.client_cert_name.as_deref())?;
+    // A client whose certificate is wrong gets no connection.
+    extension.set_item("client_cert_error", py.None())?;
+    extension.set_item("tls_version", tls.version)?;
+    extension.set_item("cipher_suite", tls.cipher_suite)?;
+    Ok(extension.unbind())
 }
 
 fn method<'py>(py: Python<'py>, method: &[u8]) -> Bound<'py, PyString> {

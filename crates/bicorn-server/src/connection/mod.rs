@@ -1,7 +1,8 @@
 //! One peer's conversation, whatever is spoken in it.
 //!
 //! ```text
-//!   accepted ──▶ Http1
+//!   accepted ──▶ Handshake ──▶ Http1
+//!      └───────── in the clear ──▲
 //! ```
 //! A conversation may become another one: [`Step`] says into what. Its slot on the I/O thread, its task and its
 //! transport stay the same.
@@ -9,16 +10,19 @@
 //! the socket is ready, by the mailbox task when the application sent something, and by the sweeper when a
 //! deadline passed; all on one I/O thread.
 
+mod handshake;
 mod http1;
 mod socket;
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bicorn_http::{Action, ExchangeId};
 
 use crate::application::{Application, ConnectionInfo};
 use crate::io_thread::Thread;
+use crate::stream::Stream;
 use crate::transport::Transport;
+use handshake::Handshake;
 use socket::Socket;
 
 /// What a connection is made of before anything was read from it.
@@ -26,7 +30,7 @@ use socket::Socket;
 pub(crate) struct Seed {
     /// The connection's slot on its I/O thread.
     pub(crate) key: usize,
-    pub(crate) transport: Transport,
+    pub(crate) stream: Stream,
     pub(crate) info: ConnectionInfo,
     /// Commands for exchanges before this one belong to an earlier user of the slot.
     pub(crate) first_serial: u64,
@@ -34,7 +38,13 @@ pub(crate) struct Seed {
 
 /// A connection and all that is known of it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every connection is the large one for nearly all its life"
+)]
 pub(crate) enum Conversation {
+    /// In a box: it is gone after the first milliseconds of a connection, and much larger than what follows.
+    Handshake(Box<Handshake>),
     Http1(http1::Connection),
 }
 
@@ -43,19 +53,25 @@ pub(crate) enum Conversation {
 pub(crate) enum Step {
     /// Nothing: the connection can be dropped.
     Over,
+    /// Another conversation, which has not been driven yet.
+    Become(Box<Conversation>),
 }
 
 impl Conversation {
     /// The conversation of a fresh connection.
     pub(crate) fn new<A: Application>(seed: Seed, thread: &Thread<A>) -> Self {
-        let Seed { key, transport, info, first_serial } = seed;
-        let socket = Socket::new(transport);
+        if let Some(tls) = &thread.settings().tls {
+            return Self::Handshake(Box::new(Handshake::new(seed, tls, thread)));
+        }
+        let Seed { key, stream, info, first_serial } = seed;
+        let socket = Socket::new(Transport::Clear(stream));
         Self::Http1(http1::Connection::new(key, socket, info, thread.settings().limits, first_serial))
     }
 
     /// Note that the socket may be ready: for the connection's own task.
     pub(crate) fn wake_up(&mut self, waker: &Waker) {
         match self {
+            Self::Handshake(handshake) => handshake.wake_up(waker),
             Self::Http1(connection) => connection.wake_up(waker),
         }
     }
@@ -63,6 +79,7 @@ impl Conversation {
     /// The waker of the connection's task, once it has run.
     pub(crate) fn waker(&self) -> Option<Waker> {
         match self {
+            Self::Handshake(handshake) => handshake.waker(),
             Self::Http1(connection) => connection.waker(),
         }
     }
@@ -70,6 +87,7 @@ impl Conversation {
     /// When [`Conversation::expire`] is due, on the thread's clock.
     pub(crate) fn deadline(&self) -> u64 {
         match self {
+            Self::Handshake(handshake) => handshake.deadline(),
             Self::Http1(connection) => connection.deadline(),
         }
     }
@@ -82,12 +100,19 @@ impl Conversation {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<()> {
-        let step = match self {
-            Self::Http1(connection) => connection.drive(context, thread),
-        };
-        step.map(|step| match step {
-            Step::Over => (),
-        })
+        loop {
+            let step = match self {
+                Self::Handshake(handshake) => handshake.drive(context, thread),
+                Self::Http1(connection) => connection.drive(context, thread),
+            };
+            match ready!(step) {
+                Step::Over => return Poll::Ready(()),
+                Step::Become(conversation) => {
+                    *self = *conversation;
+                    self.wake_up(context.waker());
+                }
+            }
+        }
     }
 
     /// Do what the application asked of one of this connection's exchanges.
@@ -98,6 +123,8 @@ impl Conversation {
         thread: &Thread<A>,
     ) {
         match self {
+            // Nothing has been handed over yet: it is for an earlier user of the slot.
+            Self::Handshake(_) => {}
             Self::Http1(connection) => connection.command(exchange, action, thread),
         }
     }
@@ -105,6 +132,7 @@ impl Conversation {
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
     pub(crate) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
         match self {
+            Self::Handshake(_) => false,
             Self::Http1(connection) => connection.expire(thread),
         }
     }
@@ -112,6 +140,7 @@ impl Conversation {
     /// The connection is dropped, for whatever reason: applications hear that their peer is gone.
     pub(crate) fn abandon(&mut self) {
         match self {
+            Self::Handshake(_) => {}
             Self::Http1(connection) => connection.abandon(),
         }
     }

@@ -16,6 +16,7 @@ use crate::transport::Transport;
 
 /// The byte stream of one connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the transport")]
 pub(crate) struct Socket {
     transport: Transport,
     /// The transport had nothing to read, and the task is woken when it has.
@@ -24,13 +25,22 @@ pub(crate) struct Socket {
     is_write_armed: bool,
     /// Bytes moved since [`Socket::take_moved`].
     has_moved: bool,
+    /// FIN is sent, or on its way.
+    is_shut: bool,
     /// The connection's task, once it has run.
     waker: Option<Waker>,
 }
 
 impl Socket {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, is_read_armed: false, is_write_armed: false, has_moved: false, waker: None }
+        Self {
+            transport,
+            is_read_armed: false,
+            is_write_armed: false,
+            has_moved: false,
+            is_shut: false,
+            waker: None,
+        }
     }
 
     /// Note that the transport may be ready: for the connection's own task.
@@ -77,7 +87,21 @@ impl Socket {
                 Poll::Pending => self.is_write_armed = true,
             }
         }
+        while !self.is_write_armed && !self.transport.is_flushed() {
+            match self.transport.poll_flush(context) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.has_moved = true;
+                }
+                Poll::Pending => self.is_write_armed = true,
+            }
+        }
         Ok(())
+    }
+
+    /// Whether the kernel has all that was written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.transport.is_flushed()
     }
 
     /// Read once; 0 is the peer's FIN.
@@ -97,9 +121,20 @@ impl Socket {
         }
     }
 
-    /// Send FIN.
+    /// Send FIN, and under TLS say before that it is the end.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.transport.poll_shutdown(context)
+        self.is_shut = true;
+        let shut = self.transport.poll_shutdown(context);
+        self.is_write_armed |= shut.is_pending();
+        shut
+    }
+
+    /// The connection is dropped: tell the peer as far as it costs no wait.
+    pub(crate) fn announce_close(&mut self) {
+        if !self.is_shut && self.transport.announces_close() {
+            // There is nobody left to hear of an error.
+            let _ = self.poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Make the coming close a reset.

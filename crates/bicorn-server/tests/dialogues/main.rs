@@ -20,4 +20,5 @@ mod running;
 mod settings;
 mod shutdown;
 mod stale;
+mod tls;
 mod waiting;

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use bicorn_http::http1::Limits;
 use bicorn_server::{Deadlines, Notice, Server, Settings};
@@ -27,6 +28,7 @@ pub(crate) fn bare_settings() -> Settings {
         keep_alive: true,
         unsent_bytes: |_| None,
         proxies: None,
+        tls: None,
     }
 }
 
@@ -85,6 +87,11 @@ impl Running {
 
     pub(crate) fn next_notice(&self) -> Notice {
         self.notices.recv_timeout(PATIENCE).expect("the server has something to say")
+    }
+
+    /// What the server says now or soon, if anything.
+    pub(crate) fn notice_within(&self, time: Duration) -> Option<Notice> {
+        self.notices.recv_timeout(time).ok()
     }
 
     /// Wait until no connection is open.

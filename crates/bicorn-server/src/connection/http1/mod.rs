@@ -163,7 +163,7 @@ impl Connection {
         self.phase == Phase::Open
             && self.engine.is_reading_head()
             && self.unread.is_empty()
-            && self.output.is_empty()
+            && self.is_written()
             && self.socket.is_read_armed()
     }
 
@@ -239,12 +239,12 @@ impl Connection {
             self.phase = Phase::Closing;
         }
         match self.phase {
-            Phase::Closing if self.output.is_empty() && self.must_reset => {
+            Phase::Closing if self.is_written() && self.must_reset => {
                 self.socket.reset_on_close();
                 Poll::Ready(())
             }
-            Phase::Closing if self.output.is_empty() => {
-                let is_shut = matches!(self.socket.poll_shutdown(context), Poll::Ready(Ok(())));
+            Phase::Closing if self.is_written() => {
+                let is_shut = ready!(self.socket.poll_shutdown(context)).is_ok();
                 if !is_shut || !self.must_linger || self.is_peer_finished {
                     return Poll::Ready(());
                 }
@@ -260,6 +260,17 @@ impl Connection {
         }
     }
 
+    /// Whether the kernel has all of the answers so far.
+    fn is_written(&self) -> bool {
+        self.output.is_empty() && self.socket.is_flushed()
+    }
+
+    /// Close without a word, after whatever the peer is sending.
+    pub(super) fn dismiss(&mut self) {
+        self.must_linger = true;
+        self.phase = Phase::Closing;
+    }
+
     /// The peer is gone: nothing can be read or written any more.
     pub(super) fn lose(&mut self) {
         self.give_up_exchange();
@@ -273,11 +284,14 @@ impl Connection {
             control.disconnect();
         }
     }
+
     /// The connection is dropped, for whatever reason.
     pub(super) fn abandon(&mut self) {
         if self.engine.is_delimited_by_close() {
             // Cut off, by a closing server or a panic: it must not look complete.
             self.socket.reset_on_close();
+        } else {
+            self.socket.announce_close();
         }
         self.give_up_exchange();
     }

@@ -108,6 +108,7 @@ impl Connection {
                     ),
                     server: self.info.server.clone(),
                     scheme: correction.scheme.unwrap_or(self.info.scheme),
+                    tls: self.info.tls.clone(),
                 };
                 thread.hand_over(exchange, &Arc::new(info));
             }
@@ -187,8 +188,8 @@ impl Connection {
     }
 
     /// Answer what the peer did wrong, if an answer can still be given, and close.
-    pub(super) fn refuse<A: Application>(&mut self, error: PeerError, thread: &Thread<A>) {
-        if error != PeerError::Timeout {
+    pub(in crate::connection) fn refuse<A: Application>(&mut self, error: PeerError, thread: &Thread<A>) {
+        if !matches!(error, PeerError::Timeout | PeerError::ClearText) {
             thread.application().notice(Notice::InvalidRequest(error));
         }
         self.must_reset = self.engine.is_delimited_by_close();

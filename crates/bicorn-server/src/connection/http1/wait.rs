@@ -33,7 +33,7 @@ pub(super) enum Wait {
 
 impl Connection {
     fn waits_for(&self) -> Wait {
-        if !self.output.is_empty() {
+        if !self.is_written() {
             return Wait::Write;
         }
         match self.phase {
