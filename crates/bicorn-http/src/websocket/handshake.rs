@@ -70,10 +70,7 @@ pub fn accept(offer: &Offer, settings: &Settings) -> (Vec<u8>, Option<Agreement>
         lines.extend_from_slice(token);
         lines.extend_from_slice(b"\r\n");
     }
-    let agreement = offer
-        .deflate
-        .filter(|_| settings.per_message_deflate && deflate::IS_READY)
-        .map(deflate::Offer::agree);
+    let agreement = offer.deflate.filter(|_| settings.per_message_deflate).map(deflate::Offer::agree);
     if let Some(agreement) = &agreement {
         lines.extend_from_slice(b"sec-websocket-extensions: ");
         lines.extend_from_slice(agreement.to_string().as_bytes());
