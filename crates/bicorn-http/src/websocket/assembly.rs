@@ -5,7 +5,7 @@
 
 use super::deflate::Inflater;
 use super::frame::{Opcode, unmask};
-use super::{Message, Violation};
+use super::{Message, Violation, growth};
 
 /// A message that is not complete.
 #[derive(Debug)]
@@ -55,7 +55,9 @@ impl Assembly {
     /// Take plain content; gives the mask for what follows.
     pub(super) fn append(&mut self, piece: &Piece<'_>) -> Result<[u8; 4], Violation> {
         let (start, added) = (self.content.len(), piece.masked.len());
-        self.reserve(added, piece.outstanding);
+        let declared = piece.outstanding.and_then(|bytes| usize::try_from(bytes).ok());
+        let most = declared.map_or(self.limit, |bytes| self.limit.min((start + added).saturating_add(bytes)));
+        growth::reserve(&mut self.content, added, most);
         self.content.extend_from_slice(piece.masked);
         let next = unmask(&mut self.content[start..], piece.mask);
         // What arrives whole is checked once, when it becomes a string.
@@ -85,18 +87,6 @@ impl Assembly {
             inflater.finish(&mut self.content, self.limit)?;
         }
         Ok(mask)
-    }
-
-    /// Make room for `added` bytes: exactly, where the message ends with them; else by doubling, but not
-    /// beyond what is declared or allowed.
-    fn reserve(&mut self, added: usize, outstanding: Option<u64>) {
-        let length = self.content.len();
-        if self.content.capacity() - length >= added {
-            return;
-        }
-        let declared = outstanding.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let spare = length.min(declared).min(self.limit.saturating_sub(length + added));
-        self.content.reserve_exact(added + spare);
     }
 
     /// Whether the content so far can be what it claims to be.

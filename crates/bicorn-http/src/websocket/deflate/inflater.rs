@@ -9,7 +9,7 @@ use std::cell::Cell;
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::MAX_WINDOW_BITS;
-use crate::websocket::Violation;
+use crate::websocket::{Violation, growth};
 
 /// The receiver's half of permessage-deflate.
 pub(in crate::websocket) struct Inflater {
@@ -37,6 +37,9 @@ const BYTES_PER_END: u64 = 256;
 /// which is understood only where a block may begin.
 const TAIL: [u8; 6] = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
 
+/// Some versions of zlib use 9 bits where 8 are asked for.
+const LEAST_WINDOW_BITS: u8 = 9;
+
 /// History beyond the window that may gather, so that short messages need not move it each time.
 const SLACK_BYTES: usize = 4 * 1024;
 
@@ -48,7 +51,7 @@ thread_local! {
 impl Inflater {
     /// For a peer with a window of `window_bits`, 8 to 15.
     pub(super) fn new(window_bits: u8, keeps_history: bool) -> Self {
-        let window_bytes = if keeps_history { 1 << window_bits } else { 0 };
+        let window_bytes = if keeps_history { 1 << window_bits.max(LEAST_WINDOW_BITS) } else { 0 };
         Self { history: Vec::new(), window_bytes, stream: None }
     }
 
@@ -181,10 +184,7 @@ fn make_room(content: &mut Vec<u8>, input: usize, limit: usize) -> (usize, usize
     let start = content.len();
     let wanted = input.saturating_mul(USUAL_RATIO).clamp(LEAST_ROOM_BYTES, MOST_ROOM_BYTES);
     let room = wanted.min(limit - start + 1);
-    if content.capacity() < start + room {
-        // By doubling, but not beyond what is allowed.
-        content.reserve_exact(room.max(start.min(limit - start + 1)));
-    }
+    growth::reserve(content, room, limit.saturating_add(1));
     content.resize(start + room, 0);
     (start, room)
 }
