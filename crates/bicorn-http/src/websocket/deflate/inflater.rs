@@ -183,7 +183,7 @@ const MAX_WINDOW_BYTES: usize = 1 << MAX_WINDOW_BITS;
 fn make_room(content: &mut Vec<u8>, input: usize, limit: usize) -> (usize, usize) {
     let start = content.len();
     let wanted = input.saturating_mul(USUAL_RATIO).clamp(LEAST_ROOM_BYTES, MOST_ROOM_BYTES);
-    let room = wanted.min(limit - start + 1);
+    let room = wanted.min((limit - start).saturating_add(1));
     growth::reserve(content, room, limit.saturating_add(1));
     content.resize(start + room, 0);
     (start, room)
