@@ -22,7 +22,7 @@ const HASH_BITS: u32 = 11;
 /// Places that are looked at.
 const CHAIN_LENGTH: usize = 8;
 /// A match of this length is taken without a look at the next byte.
-const GOOD_MATCH: usize = 32;
+const GOOD_MATCH: usize = 16;
 
 /// The sender's half of permessage-deflate.
 #[derive(Debug)]
