@@ -193,6 +193,11 @@ impl ResponseHead {
         Ok(())
     }
 
+    /// Append the fields of another head; its status counts for nothing.
+    pub fn append(&mut self, other: &Self) {
+        self.lines.extend_from_slice(&other.lines);
+    }
+
     /// Remember what the framing of the message depends on. False for a field that need not be sent.
     fn note(&mut self, name: &[u8], value: &[u8]) -> Result<bool, FieldError> {
         match name.len() {

@@ -36,6 +36,8 @@ pub enum Notice {
     AcceptFailed(String),
     /// The last connection of a draining server ended, or the listeners were closed.
     Changed,
+    /// A response was cut off, and its connection closed, because its file could not be read to the end.
+    FileFailed(String),
     /// A connection was lost to a defect of the server itself.
     Defect(String),
 }

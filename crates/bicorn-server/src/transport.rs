@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::application::ServerAddress;
@@ -77,6 +77,37 @@ impl Transport {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    /// Write by a system call on [`Transport::as_fd`] instead of through the stream: `call` is tried once the
+    /// descriptor takes bytes. `None` for a stream whose bytes are not the descriptor's.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the system calls are Linux'"))]
+    pub(crate) fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        loop {
+            let readiness = match self {
+                Self::Tcp(stream) => stream.poll_write_ready(context),
+                Self::Unix(stream) => stream.poll_write_ready(context),
+            };
+            match readiness {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+                Poll::Pending => return Some(Poll::Pending),
+            }
+            let written = match self {
+                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || call(stream.as_fd())),
+                Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || call(stream.as_fd())),
+            };
+            match written {
+                // The readiness was stale: ask for the next one.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return Some(Poll::Ready(written)),
+            }
         }
     }
 
