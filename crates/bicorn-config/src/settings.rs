@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::ValueHint;
 
 use crate::values::{
-    ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, deadline, limit,
+    AsgiSpec, ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, deadline, limit,
     non_empty_path, parse_header, positive, seconds, whole_number,
 };
 
@@ -54,6 +54,16 @@ pub struct Settings {
         value_enum, value_name = "KIND", default_value_t = Interface::Auto
     )]
     pub interface: Interface,
+
+    /// Version of the ASGI HTTP specification to follow when a client leaves
+    ///
+    /// With 2.5 an application may let the OSError escape: it is not logged. Frameworks that look at the version
+    /// stream at less cost then, because they need not listen for the client's end beside each response.
+    #[arg(
+        help_heading = APPLICATION, long,
+        value_enum, value_name = "VERSION", default_value_t = AsgiSpec::V2_3
+    )]
+    pub asgi_spec: AsgiSpec,
 
     /// Whether to run the application's start-up and shutdown hooks (ASGI lifespan)
     #[arg(

@@ -1,4 +1,5 @@
-//! The HTTP connection scope (ASGI HTTP 2.3, "HTTP Connection Scope"), key for key as uvicorn 0.54 makes it.
+//! The HTTP connection scope (ASGI HTTP 2.3, "HTTP Connection Scope"), key for key as uvicorn 0.54 makes it,
+//! with `extensions` behind.
 //!
 //! A scope must be a real dict of fresh mutable values: frameworks update it and store things in it. What is
 //! immutable is shared: interned keys, header names, and whole header fields of requests that repeat
@@ -12,6 +13,8 @@ use bicorn_server::{ConnectionInfo, ServerAddress};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use super::extensions::Extensions;
 
 /// Header names that are remembered; a peer that invents names cannot fill memory.
 const NAMES: usize = 512;
@@ -27,6 +30,7 @@ pub(crate) struct ScopeBuilder {
     /// Has every key in uvicorn's order, and the values that never change.
     template: Py<PyDict>,
     asgi: Py<PyDict>,
+    extensions: Extensions,
     state: Py<PyDict>,
     root_path: String,
     http10: Py<PyString>,
@@ -57,7 +61,7 @@ pub(crate) struct Scope<'py> {
 impl ScopeBuilder {
     pub(crate) fn new(
         py: Python<'_>,
-        asgi_version: &str,
+        (asgi_version, spec_version): (&str, &str),
         state: &Bound<'_, PyDict>,
         root_path: &str,
     ) -> PyResult<Self> {
@@ -76,12 +80,14 @@ impl ScopeBuilder {
         template.set_item(intern!(py, "path"), &none)?;
         template.set_item(intern!(py, "raw_path"), &none)?;
         template.set_item(intern!(py, "query_string"), PyBytes::new(py, b""))?;
+        template.set_item(intern!(py, "extensions"), &none)?;
         let asgi = PyDict::new(py);
         asgi.set_item("version", asgi_version)?;
-        asgi.set_item("spec_version", "2.3")?;
+        asgi.set_item("spec_version", spec_version)?;
         Ok(Self {
             template: template.unbind(),
             asgi: asgi.unbind(),
+            extensions: Extensions::new(py),
             state: state.clone().unbind(),
             root_path: root_path.to_owned(),
             http10: PyString::intern(py, "1.0").unbind(),
@@ -120,6 +126,7 @@ impl ScopeBuilder {
         if !head.query().is_empty() {
             dict.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query()))?;
         }
+        dict.set_item(intern!(py, "extensions"), self.extensions.build(py, head.version())?)?;
         Ok(Scope { dict, path: path.into_any(), client })
     }
 

@@ -101,7 +101,9 @@ impl Socket {
             Poll::Ready(Ok(sent)) => return Some(Poll::Ready(Ok(sent))),
             Poll::Ready(Err(error)) => match Errno::from_io_error(&error) {
                 // Whatever the kernel cannot copy can still be read, or shows then what is wrong.
-                Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::IO | Errno::OVERFLOW) => return None,
+                Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::IO | Errno::OVERFLOW) => {
+                    return None;
+                }
                 _ => WriteError::Peer,
             },
         };

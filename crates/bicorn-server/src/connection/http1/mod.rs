@@ -179,8 +179,8 @@ impl Connection {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Result<(), WriteError> {
-        let written = thread
-            .with_scratch(|scratch| self.socket.write_with_files(context, &mut self.output, scratch));
+        let written =
+            thread.with_scratch(|scratch| self.socket.write_with_files(context, &mut self.output, scratch));
         if let Err(WriteError::File(error)) = &written {
             // The peer must not take what it has for the whole (RFC 9112 §8).
             self.socket.reset_on_close();
