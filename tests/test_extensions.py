@@ -197,9 +197,7 @@ NO_PLACE: list[tuple[str, bytes, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("request_", "headers"), [case[1:] for case in NO_PLACE], ids=[case[0] for case in NO_PLACE])
-def test_trailers_without_a_place_are_left_out(
-    request_: bytes, headers: list[Any], serve_shared: ServeShared
-) -> None:
+def test_trailers_without_a_place_are_left_out(request_: bytes, headers: list[Any], serve_shared: ServeShared) -> None:
     app = Sending(announcing(headers), body(b"hello"), trailers((b"x-sum", b"1")))
     with serve_shared(app).connect() as client:
         response = client.exchange(request_)
