@@ -69,9 +69,19 @@ impl Socket {
         range: &FileRange,
         scratch: &mut [u8],
     ) -> Poll<Result<usize, WriteError>> {
-        if let Some(sent) = self.poll_send_file(context, range) {
-            return sent;
+        match self.poll_send_file(context, range) {
+            Some(sent) => sent,
+            None => self.poll_write_piece(context, range, scratch),
         }
+    }
+
+    /// Read as much as `scratch` holds, and write it; what is not taken is read again.
+    fn poll_write_piece(
+        &mut self,
+        context: &mut Context<'_>,
+        range: &FileRange,
+        scratch: &mut [u8],
+    ) -> Poll<Result<usize, WriteError>> {
         let read = range.read_at(scratch).map_err(WriteError::File)?;
         match self.transport.poll_write(context, &scratch[..read]) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(WriteError::Peer)),
@@ -142,5 +152,46 @@ impl Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.transport.poll_write(context, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::transport::Transport;
+
+    /// This source file: read instead of sent by the kernel, as over TLS.
+    #[test]
+    fn pieces_that_are_read_arrive_in_order() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/connection/files.rs");
+        let expected = std::fs::read(path).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let received = runtime.block_on(async {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let mut socket = Socket::new(Transport::Unix(ours));
+            let file = Arc::new(File::open(path).unwrap());
+            let mut range = FileRange { file, offset: 0, length: expected.len() as u64 };
+            let mut scratch = [0; 1000];
+            let mut context = Context::from_waker(Waker::noop());
+            while !range.is_empty() {
+                match socket.poll_write_piece(&mut context, &range, &mut scratch) {
+                    Poll::Ready(written) => range.advance(written.unwrap() as u64),
+                    Poll::Pending => panic!("the pair has room for a source file"),
+                }
+            }
+            drop(socket);
+            let mut received = vec![0; expected.len() + 1];
+            theirs.readable().await.unwrap();
+            let length = theirs.try_read(&mut received).unwrap();
+            received.truncate(length);
+            received
+        });
+        assert!(received == expected, "{} bytes of {}", received.len(), expected.len());
     }
 }
