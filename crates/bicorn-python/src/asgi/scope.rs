@@ -87,7 +87,7 @@ impl ScopeBuilder {
         Ok(Self {
             template: template.unbind(),
             asgi: asgi.unbind(),
-            extensions: Extensions::new(py),
+            extensions: Extensions::new(py)?,
             state: state.clone().unbind(),
             root_path: root_path.to_owned(),
             http10: PyString::intern(py, "1.0").unbind(),
