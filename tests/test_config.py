@@ -28,6 +28,7 @@ from tests.apps import hello
 
 # What uvicorn has not.
 OWN_OPTIONS = {
+    "asgi_spec": "2.3",
     "io_threads": 1,
     "limit_request_head": 65_536,
     "limit_request_fields": 100,

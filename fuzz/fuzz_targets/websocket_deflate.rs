@@ -7,7 +7,7 @@
 use bicorn_http::http1;
 use bicorn_http::websocket::handshake::{accept, check};
 use bicorn_http::websocket::{Connection, Event, Message, Outgoing, Settings};
-use bicorn_http::{Output, ResponseBody};
+use bicorn_http::Output;
 use libfuzzer_sys::fuzz_target;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
@@ -34,7 +34,7 @@ fn write(content: &[u8], bits: u8, size: usize, forgets: bool) {
     let mut other = open("permessage-deflate");
     let mut output = Output::default();
     for message in content.chunks(size).take(MESSAGES).flat_map(|message| [message, message]) {
-        connection.send(Outgoing::Binary(ResponseBody::copied(message)), &mut output);
+        connection.send(Outgoing::Binary(message.to_vec().into()), &mut output);
         let payload = payload(&mut output);
         if forgets {
             peer = Reader::new(1 << bits.min(12));

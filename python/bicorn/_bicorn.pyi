@@ -5,9 +5,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from typing import Any, final
 
-__all__ = ["AccessLogTarget", "CommandLineExit", "HttpServer", "Settings", "__version__", "parse_command_line"]
+__all__ = [
+    "AccessLogTarget",
+    "ClientDisconnected",
+    "CommandLineExit",
+    "HttpServer",
+    "Settings",
+    "__version__",
+    "parse_command_line",
+]
 
 __version__: str
+
+class ClientDisconnected(OSError):
+    """Raised by `send()` once the client is gone, if the app asked for it with `--asgi-spec 2.5`."""
 
 class CommandLineExit(Exception):
     """Asks the caller to print `text` and leave: `--help`, `--version`, or a bad command line.

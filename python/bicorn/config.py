@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType, PathsType
+    from bicorn._types import ASGIApplication, AsgiSpecType, InterfaceType, LifespanType, LoopFactoryType, PathsType
     from bicorn.lifespan import LifespanOff, LifespanOn
     from bicorn.log_config import LogConfig
     from bicorn.loops import LoopFactory
@@ -99,6 +99,7 @@ class Config:
         factory: bool = False,
         reset_contextvars: bool = False,
         *,
+        asgi_spec: AsgiSpecType = "2.3",
         io_threads: int = 1,
         limit_request_head: int = 65_536,
         limit_request_fields: int = 100,
@@ -147,6 +148,7 @@ class Config:
         self.headers: list[tuple[str, str]] = headers or []
         self.factory = factory
         self.reset_contextvars = reset_contextvars
+        self.asgi_spec = asgi_spec
         self.io_threads = io_threads
         self.limit_request_head = limit_request_head
         self.limit_request_fields = limit_request_fields

@@ -1,6 +1,10 @@
-"""Errors that users of `Config` may catch."""
+"""Errors that users of `Config`, and apps under `--asgi-spec 2.5`, may catch."""
 
 from __future__ import annotations
+
+from bicorn._bicorn import ClientDisconnected
+
+__all__ = ["ClientDisconnected", "ConfigError"]
 
 
 class ConfigError(ValueError):

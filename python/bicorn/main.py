@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType, PathsType
+    from bicorn._types import ASGIApplication, AsgiSpecType, InterfaceType, LifespanType, LoopFactoryType, PathsType
     from bicorn.log_config import LogConfig
 
 
@@ -93,6 +93,7 @@ def run(
     app_dir: str | None = None,
     factory: bool = False,
     reset_contextvars: bool = False,
+    asgi_spec: AsgiSpecType = "2.3",
     io_threads: int = 1,
     limit_request_head: int = 65_536,
     limit_request_fields: int = 100,

@@ -30,10 +30,19 @@ KEYS = [
 ]
 
 
+def next_scope(keeper: ScopeKeeper) -> dict[str, Any]:
+    """Return the next scope without `extensions`, which bicorn alone has over HTTP/1: last, and a dict."""
+    scope = keeper.next()
+    if "extensions" in scope:
+        assert list(scope)[-1] == "extensions"
+        assert type(scope.pop("extensions")) is dict
+    return scope
+
+
 def scope_of(server: Any, keeper: ScopeKeeper, request: bytes) -> dict[str, Any]:
     with server.connect() as client:
         assert client.exchange(request).status == 200
-    return keeper.next()
+    return next_scope(keeper)
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def test_whole_scope(keeper: ScopeKeeper, serve_shared: ServeShared) -> None:
     server = serve_shared(keeper)
     with server.connect() as client:
         client.exchange(raw.request("GET", "/a/b?c=d", [("X-One", "1")], host="example.com"))
-        scope = keeper.next()
+        scope = next_scope(keeper)
         assert type(scope) is dict
         assert list(scope) == KEYS
         assert scope == {

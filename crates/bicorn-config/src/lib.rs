@@ -22,5 +22,6 @@ pub use markdown::settings_markdown;
 pub use options::{OptionValue, SettingValue};
 pub use settings::Settings;
 pub use values::{
-    ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TlsVersions,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
+    TlsVersions,
 };

@@ -83,6 +83,7 @@ impl Settings {
             ("app_dir", text(Some(&self.app_dir))),
             ("factory", SettingValue::Bool(self.factory)),
             ("interface", choice(Some(self.interface))),
+            ("asgi_spec", choice(Some(self.asgi_spec))),
             ("lifespan", choice(Some(self.lifespan))),
             ("env_file", path(self.env_file.as_deref())),
             ("reset_contextvars", SettingValue::Bool(self.reset_contextvars)),

@@ -13,8 +13,8 @@ use std::time::Duration;
 use clap::ValueHint;
 
 use crate::values::{
-    ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TlsVersions,
-    deadline, limit, non_empty_path, parse_header, positive, seconds, whole_number,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
+    TlsVersions, deadline, limit, non_empty_path, parse_header, positive, seconds, whole_number,
 };
 
 const APPLICATION: &str = "Application";
@@ -55,6 +55,16 @@ pub struct Settings {
         value_enum, value_name = "KIND", default_value_t = Interface::Auto
     )]
     pub interface: Interface,
+
+    /// Version of the ASGI HTTP specification to follow when a client leaves
+    ///
+    /// With 2.5 an application may let the OSError escape: it is not logged. Frameworks that look at the version
+    /// stream at less cost then, because they need not listen for the client's end beside each response.
+    #[arg(
+        help_heading = APPLICATION, long,
+        value_enum, value_name = "VERSION", default_value_t = AsgiSpec::V2_3
+    )]
+    pub asgi_spec: AsgiSpec,
 
     /// Whether to run the application's start-up and shutdown hooks (ASGI lifespan)
     #[arg(

@@ -79,6 +79,33 @@ pub enum Interface {
     Wsgi,
 }
 
+/// Version of the ASGI HTTP specification that scopes announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::doc_markdown, reason = "doc comments are shown by --help, where backticks are noise")]
+pub enum AsgiSpec {
+    /// uvicorn's: send() does nothing once the client is gone
+    #[value(name = "2.3")]
+    V2_3,
+    /// send() raises an OSError once the client is gone
+    #[value(name = "2.5")]
+    V2_5,
+}
+
+impl AsgiSpec {
+    /// As `scope["asgi"]["spec_version"]` of an HTTP request spells it.
+    pub fn http_version(self) -> &'static str {
+        match self {
+            Self::V2_3 => "2.3",
+            Self::V2_5 => "2.5",
+        }
+    }
+
+    /// Whether `send()` raises once the client is gone (since 2.4).
+    pub fn raises_on_disconnect(self) -> bool {
+        self == Self::V2_5
+    }
+}
+
 /// What to do about the ASGI lifespan protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lifespan {

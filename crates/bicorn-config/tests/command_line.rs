@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bicorn_config::{EventLoop, Exit, Interface, Lifespan, LogLevel, Settings, from_command_line};
+use bicorn_config::{AsgiSpec, EventLoop, Exit, Interface, Lifespan, LogLevel, Settings, from_command_line};
 
 const RUNTIME: &str = "CPython 3.13.0 on Linux";
 
@@ -49,8 +49,9 @@ fn defaults_are_uvicorns() {
 }
 
 #[test]
-fn defaults_of_own_limits_are_on() {
+fn defaults_of_own_options_keep_to_uvicorn_but_for_limits() {
     let settings = settings("main:app");
+    assert_eq!(settings.asgi_spec, AsgiSpec::V2_3);
     assert_eq!(settings.io_threads, 1);
     assert_eq!(settings.limit_request_head, Some(65_536));
     assert_eq!(settings.limit_request_fields, Some(100));
@@ -192,6 +193,7 @@ fn bad_values_are_refused_with_option_value_and_way_out() {
         ("--timeout-keep-alive inf", "must be a number of seconds"),
         ("--lifespan maybe", "[possible values: auto, on, off]"),
         ("--interface ASGI3", "[possible values: auto, asgi3, asgi2, wsgi]"),
+        ("--asgi-spec 2.4", "[possible values: 2.3, 2.5]"),
         ("--log-level loud", "[possible values: critical, error, warning, info, debug, trace]"),
         ("--log-config /no/such/file", "'/no/such/file' for '--log-config <FILE>': no such file"),
         ("--env-file=", "must not be empty"),

@@ -55,8 +55,8 @@ fn every_setting_has_its_option_and_survives_the_way_there_and_back() {
 
 #[test]
 fn changed_settings_survive_the_way_there_and_back() {
-    let arguments = "main:app --factory --interface wsgi --lifespan off --host :: --port 0 --uds /x --backlog 0 \
-        --loop m:f --io-threads 2 --limit-concurrency 3 --limit-max-requests 4 --limit-max-requests-jitter 5 \
+    let arguments = "main:app --factory --interface wsgi --asgi-spec 2.5 --lifespan off --host :: --port 0 --uds /x \
+        --backlog 0 --loop m:f --io-threads 2 --limit-concurrency 3 --limit-max-requests 4 --limit-max-requests-jitter 5 \
         --limit-request-head 0 --limit-request-fields 0 --limit-request-target 1 --timeout-keep-alive 0 \
         --timeout-graceful-shutdown 0 --timeout-request-head 0.5 --timeout-request-body 0 --timeout-write 1.001 \
         --timeout-tls-handshake 0 --ssl-certfile a --ssl-certfile b --ssl-keyfile c --ssl-keyfile-password d \

@@ -2,13 +2,19 @@
 //!
 //! Small pieces are copied, and pieces that one exchange sends in a row gather in one buffer, so that a
 //! streamed response costs no message per piece. Large pieces stay where they are and are only borrowed:
-//! copying 1 MiB costs more than the whole rest of a request.
+//! copying 1 MiB costs more than the whole rest of a request. Files are not even read.
 
 use bytes::Bytes;
+
+use crate::file::FileRange;
 
 /// A piece at least this long is borrowed instead of copied (arbitrary, near the cost of one reference
 /// count and one `iovec` compared with a copy; not measured).
 pub const BORROW_BYTES: usize = 16 * 1024;
+
+/// What a file counts in flow control. It occupies a descriptor instead of memory, and an application that sends
+/// many must wait too: at this price at most 9 of one exchange are open.
+pub const FILE_BYTES: usize = 16 * 1024;
 
 /// Content, in the pieces in which the application sent it.
 #[derive(Debug, Default)]
@@ -25,6 +31,8 @@ pub enum ResponseBody {
     },
     /// One large piece, not copied.
     Shared(Bytes),
+    /// One piece that is read when the socket takes it.
+    File(FileRange),
 }
 
 impl ResponseBody {
@@ -37,12 +45,20 @@ impl ResponseBody {
         }
     }
 
-    /// Length in bytes.
-    pub fn len(&self) -> usize {
+    /// Length in bytes; 64 bits of them everywhere, as files have.
+    pub fn len(&self) -> u64 {
         match self {
-            Self::Empty => 0,
-            Self::Copied { bytes, .. } => bytes.len(),
-            Self::Shared(bytes) => bytes.len(),
+            Self::File(range) => range.length,
+            body => body.bytes().len() as u64,
+        }
+    }
+
+    /// The bytes that are in memory: none of a file's.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Empty | Self::File(_) => &[],
+            Self::Copied { bytes, .. } => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 
@@ -51,24 +67,22 @@ impl ResponseBody {
         self.len() == 0
     }
 
-    /// What the content occupies until the socket has taken it: its length, and what tells pieces apart here
-    /// and on the wire. This is what flow control counts, or a response in one-byte pieces could take twenty
-    /// times its length.
+    /// What the content occupies until the socket has taken it: its length in memory, and what tells pieces
+    /// apart here and on the wire. This is what flow control counts, or a response in one-byte pieces could take
+    /// twenty times its length.
     pub fn cost(&self) -> usize {
         let pieces = match self {
             Self::Copied { breaks, .. } => breaks.len() + 1,
-            Self::Empty | Self::Shared(_) => usize::from(!self.is_empty()),
+            Self::Empty | Self::Shared(_) | Self::File(_) => usize::from(!self.is_empty()),
         };
-        self.len() + pieces * PIECE_BYTES
+        let held = if matches!(self, Self::File(_)) { FILE_BYTES } else { self.bytes().len() };
+        held + pieces * PIECE_BYTES
     }
 
-    /// The pieces, as slices.
+    /// The pieces that are in memory, as slices.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let (bytes, breaks): (&[u8], &[u32]) = match self {
-            Self::Empty => (&[], &[]),
-            Self::Copied { bytes, breaks } => (bytes, breaks),
-            Self::Shared(bytes) => (bytes, &[]),
-        };
+        let bytes = self.bytes();
+        let breaks: &[u32] = if let Self::Copied { breaks, .. } = self { breaks } else { &[] };
         let breaks = breaks.iter().map(|position| *position as usize);
         let starts = std::iter::once(0).chain(breaks.clone());
         let ends = breaks.chain(std::iter::once(bytes.len()));

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::headers::RequestHead;
+use crate::headers::{RequestHead, ResponseHead};
 use crate::mailbox::{Action, Command, Mailbox, ResponsePart};
 
 /// Content the application may be ahead of the socket before [`ResponseSender::poll_ready`] waits.
@@ -191,6 +191,12 @@ impl ResponseSender {
             self.is_settled.store(true, Ordering::Relaxed);
         }
         self.shared.command(Action::Respond(part));
+    }
+
+    /// Send an interim response (RFC 9110 §15.2); ignored once the response has begun, and by a 1.0 peer's
+    /// connection.
+    pub fn send_interim(&self, head: ResponseHead) {
+        self.shared.command(Action::Interim(head));
     }
 
     /// Give up on the response, or on the connection once the response is complete.

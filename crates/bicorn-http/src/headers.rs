@@ -118,6 +118,12 @@ impl RequestHead {
         self.expects_continue
     }
 
+    /// Whether the peer takes trailers (RFC 9110 §10.1.4). Looks through all fields: for those who need it.
+    pub fn accepts_trailers(&self) -> bool {
+        self.fields()
+            .any(|(name, value)| name.eq_ignore_ascii_case(b"te") && list_contains(value, b"trailers"))
+    }
+
     /// Whether the peer asks to switch protocols (RFC 9110 §7.8).
     pub fn asks_for_upgrade(&self) -> bool {
         self.upgrade
@@ -191,6 +197,11 @@ impl ResponseHead {
         self.lines.extend_from_slice(value);
         self.lines.extend_from_slice(b"\r\n");
         Ok(())
+    }
+
+    /// Append the fields of another head; its status counts for nothing.
+    pub fn append(&mut self, other: &Self) {
+        self.lines.extend_from_slice(&other.lines);
     }
 
     /// Remember what the framing of the message depends on. False for a field that need not be sent.

@@ -16,6 +16,7 @@
 pub mod body;
 pub mod error;
 pub mod exchange;
+pub mod file;
 pub mod headers;
 pub mod http1;
 pub mod mailbox;
@@ -26,6 +27,7 @@ pub mod websocket;
 pub use body::ResponseBody;
 pub use error::PeerError;
 pub use exchange::{Arrival, Exchange, ExchangeControl, ExchangeId, Received, RequestBody, ResponseSender};
+pub use file::FileRange;
 pub use headers::{FieldError, RequestHead, ResponseHead, Version};
 pub use mailbox::{Action, Command, Mailbox, ResponsePart};
 pub use output::Output;

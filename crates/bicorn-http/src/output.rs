@@ -1,38 +1,54 @@
-//! Bytes that wait for the socket.
+//! Bytes and files that wait for the socket.
+//!
+//! A file stands in the queue as a range; whoever writes asks [`Output::file`] whether one is next and moves its
+//! bytes by his own means. Nothing here reads it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use crate::body::FILE_BYTES;
+use crate::file::FileRange;
+
 /// Segments that one vectored write may take (Linux allows 1,024; 16 keep the array on the stack).
 pub const WRITE_SEGMENTS: usize = 16;
 
-/// A queue of bytes to write: small ones contiguous, large ones borrowed.
+/// A queue of bytes to write: small ones contiguous, large ones borrowed, files as ranges.
 #[derive(Debug, Default)]
 pub struct Output {
     /// Written up to `front_offset`; the last one grows while it is `Owned`.
     segments: VecDeque<Segment>,
-    /// How much of the first segment is written.
+    /// How much of the first segment is written; 0 for a file, whose range says it.
     front_offset: usize,
-    /// Sum of all segments less `front_offset`.
+    /// Sum of all segments in memory less `front_offset`.
     remaining: usize,
+    /// Segments that are files.
+    files: usize,
     /// An emptied buffer, kept for the next answer while the connection is busy.
     spare: Vec<u8>,
 }
 
+/// Never empty.
 #[derive(Debug)]
 enum Segment {
     Owned(Vec<u8>),
     Shared(Bytes),
+    File(FileRange),
 }
 
 impl Segment {
+    /// The bytes of a segment in memory.
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Shared(bytes) => bytes,
+            Self::File(_) => &[],
         }
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
     }
 }
 
@@ -46,18 +62,26 @@ const USUAL_HEAD_BYTES: usize = 512;
 const SPARE_BYTES: usize = 4 * 1024;
 
 impl Output {
-    /// Bytes not written yet.
+    /// Bytes in memory that are not written yet.
     pub fn len(&self) -> usize {
         self.remaining
     }
 
-    /// Whether everything is written.
+    /// Whether everything is written, files included.
     pub fn is_empty(&self) -> bool {
-        self.remaining == 0
+        self.remaining == 0 && self.files == 0
+    }
+
+    /// What is not written yet, in the measure of [`ResponseBody::cost`](crate::ResponseBody::cost).
+    pub fn held(&self) -> usize {
+        self.remaining + self.files * FILE_BYTES
     }
 
     /// Copy bytes behind what is queued.
     pub fn extend(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.remaining += bytes.len();
         if let Some(Segment::Owned(last)) = self.segments.back_mut()
             && (last.len() < SEGMENT_BYTES || last.capacity() - last.len() >= bytes.len())
@@ -79,24 +103,59 @@ impl Output {
 
     /// Queue bytes without a copy.
     pub fn share(&mut self, bytes: Bytes) {
-        self.remaining += bytes.len();
-        self.segments.push_back(Segment::Shared(bytes));
+        if !bytes.is_empty() {
+            self.remaining += bytes.len();
+            self.segments.push_back(Segment::Shared(bytes));
+        }
     }
 
-    /// The first unwritten bytes; empty when there are none.
+    /// Queue a part of a file.
+    pub fn send_file(&mut self, range: FileRange) {
+        if !range.is_empty() {
+            self.files += 1;
+            self.segments.push_back(Segment::File(range));
+        }
+    }
+
+    /// What of a file is to be written before anything else.
+    pub fn file(&self) -> Option<&FileRange> {
+        match self.segments.front() {
+            Some(Segment::File(range)) => Some(range),
+            _ => None,
+        }
+    }
+
+    /// Note that the first bytes of [`Output::file`] are on their way.
+    pub fn advance_file(&mut self, written: u64) {
+        if let Some(Segment::File(range)) = self.segments.front_mut() {
+            range.advance(written);
+            if range.is_empty() {
+                self.files -= 1;
+                self.segments.pop_front();
+            }
+        }
+    }
+
+    /// The first unwritten bytes; empty when there are none, or when a file comes first.
     pub fn front(&self) -> &[u8] {
         self.segments.front().map_or(&[], |segment| &segment.as_slice()[self.front_offset..])
     }
 
-    /// Whether one plain write can take everything.
+    /// Whether one plain write can take everything, or everything in front of the first file.
     pub fn is_contiguous(&self) -> bool {
-        self.segments.len() <= 1
+        self.segments.get(1).is_none_or(Segment::is_file)
     }
 
-    /// Fill `slices` with the first segments and return how many there are.
+    /// Whether a file follows [`Output::front`] immediately.
+    pub fn leads_to_file(&self) -> bool {
+        self.segments.get(1).is_some_and(Segment::is_file)
+    }
+
+    /// Fill `slices` with the first segments, up to a file, and return how many there are.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; WRITE_SEGMENTS]) -> usize {
         let mut count = 0;
-        for (slot, segment) in slices.iter_mut().zip(&self.segments) {
+        let in_memory = self.segments.iter().take_while(|segment| !segment.is_file());
+        for (slot, segment) in slices.iter_mut().zip(in_memory) {
             let skip = if count == 0 { self.front_offset } else { 0 };
             *slot = IoSlice::new(&segment.as_slice()[skip..]);
             count += 1;
@@ -104,11 +163,11 @@ impl Output {
         count
     }
 
-    /// Note that the first `written` bytes are on their way.
+    /// Note that the first `written` bytes are on their way; there must be so many in front of the first file.
     pub fn advance(&mut self, written: usize) {
         self.remaining -= written;
         self.front_offset += written;
-        while let Some(front) = self.segments.front() {
+        while let Some(front) = self.segments.front().filter(|segment| !segment.is_file()) {
             let length = front.as_slice().len();
             if self.front_offset < length {
                 break;
@@ -157,5 +216,27 @@ mod tests {
         }
         assert_eq!(written, b"headlargetail");
         assert!(output.front().is_empty());
+    }
+
+    #[test]
+    fn a_file_is_next_once_everything_before_it_is_written() {
+        let file = std::sync::Arc::new(std::fs::File::open("/dev/null").unwrap());
+        let mut output = Output::default();
+        output.extend(b"head");
+        output.send_file(FileRange { file, offset: 3, length: 5 });
+        output.extend(b"");
+        output.extend(b"tail");
+        assert!(output.leads_to_file() && output.is_contiguous() && output.file().is_none());
+        let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
+        assert_eq!(output.slices(&mut slices), 1);
+        assert_eq!((output.len(), output.held()), (8, 8 + FILE_BYTES));
+        output.advance(4);
+        assert!(output.front().is_empty());
+        output.advance_file(2);
+        assert_eq!(output.file().map(|range| (range.offset, range.length)), Some((5, 3)));
+        output.advance_file(3);
+        assert_eq!(output.front(), b"tail");
+        output.advance(4);
+        assert!(output.is_empty() && output.held() == 0);
     }
 }

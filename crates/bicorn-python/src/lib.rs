@@ -28,6 +28,8 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _bicorn {
     #[pymodule_export]
+    use crate::asgi::disconnect::ClientDisconnected;
+    #[pymodule_export]
     use crate::logging::AccessLogTarget;
     #[pymodule_export]
     use crate::server::HttpServer;

@@ -66,6 +66,8 @@ pub(crate) struct LoopLimits {
     pub(crate) requests: Option<u64>,
     /// Each request runs in an empty context instead of a copy of the loop callback's.
     pub(crate) reset_contextvars: bool,
+    /// `send` raises once the client is gone (ASGI HTTP 2.4 and later).
+    pub(crate) raises_on_disconnect: bool,
 }
 
 /// The state of one server on its loop thread.
@@ -147,6 +149,11 @@ impl LoopThread {
     /// The awaitable that is ready.
     pub(crate) fn ready<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.ready.bind(py).clone().into_any()
+    }
+
+    /// Whether `send` raises once the client is gone.
+    pub(crate) fn raises_on_disconnect(&self) -> bool {
+        self.limits.raises_on_disconnect
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -346,6 +353,9 @@ impl LoopThread {
             Notice::Certificates(Reloaded::Refused(reason)) => {
                 let text = "TLS certificates changed, but the former ones stay in use: %s";
                 self.logs.error(py, (text, reason))
+            }
+            Notice::FileFailed(error) => {
+                self.logs.error(py, ("a response was cut off with its file: %s", error))
             }
             Notice::Defect(text) => self.logs.error(py, ("a connection was lost to a defect: %s", text)),
             Notice::Changed => self.report_change(py),

@@ -59,8 +59,14 @@ impl HttpServer {
             concurrency: options.limit_concurrency,
             requests: request_limit,
             reset_contextvars: options.reset_contextvars,
+            raises_on_disconnect: options.asgi_spec.raises_on_disconnect(),
         };
-        let scopes = ScopeBuilder::new(py, asgi_version, state, &options.root_path)?;
+        let scopes = ScopeBuilder::new(
+            py,
+            (asgi_version, options.asgi_spec.http_version()),
+            state,
+            &options.root_path,
+        )?;
         let logs = Logs::new(error_logger, access_logger, access_log_target)?;
         let links = Links { app, run_asgi, on_change };
         let parts = Parts { handoff, links, limits, logs, scopes };

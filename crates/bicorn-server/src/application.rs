@@ -40,6 +40,8 @@ pub enum Notice {
     Changed,
     /// The files of the TLS certificates have changed.
     Certificates(Reloaded),
+    /// A response was cut off, and its connection closed, because its file could not be read to the end.
+    FileFailed(String),
     /// A connection was lost to a defect of the server itself.
     Defect(String),
 }

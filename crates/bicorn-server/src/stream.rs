@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::application::ServerAddress;
@@ -46,6 +46,36 @@ impl Stream {
         if let Self::Tcp(stream) = self {
             // Nothing to do about an error: the close that follows is merely less abrupt.
             let _ = stream.set_zero_linger();
+        }
+    }
+
+    /// Write by a system call on the descriptor: `call` is tried once that takes bytes.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the system calls are Linux'"))]
+    pub(crate) fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let readiness = match self {
+                Self::Tcp(stream) => stream.poll_write_ready(context),
+                Self::Unix(stream) => stream.poll_write_ready(context),
+            };
+            match readiness {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            let written = match self {
+                Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || call(stream.as_fd())),
+                Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || call(stream.as_fd())),
+            };
+            match written {
+                // The readiness was stale: ask for the next one.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                written => return Poll::Ready(written),
+            }
         }
     }
 }

@@ -77,6 +77,20 @@ impl Transport {
         }
     }
 
+    /// Write by a system call on [`Transport::as_fd`] instead of through the stream: `call` is tried once the
+    /// descriptor takes bytes. `None` for a stream whose bytes are not the descriptor's.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the system calls are Linux'"))]
+    pub(crate) fn poll_write_with(
+        &self,
+        context: &mut Context<'_>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        match self {
+            Self::Clear(stream) => Some(stream.poll_write_with(context, call)),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Send FIN, behind `close_notify` under TLS. Waits only for what was held back.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -11,6 +11,7 @@
 use super::chunked::{Decoder, Piece};
 use super::encode::{self, Situation};
 use super::head::{self, Limits};
+use crate::body::ResponseBody;
 use crate::error::PeerError;
 use crate::headers::{RequestHead, ResponseHead, Version};
 use crate::mailbox::ResponsePart;
@@ -183,7 +184,9 @@ impl Connection {
     /// Write a part of the response. `defaults` are the server's own field lines, for the head.
     pub fn respond(&mut self, part: ResponsePart, defaults: &[u8], output: &mut Output) -> Progress {
         let ResponsePart { head, body, trailers, last, is_whole } = part;
-        output.reserve(body.cost());
+        if matches!(body, ResponseBody::Copied { .. }) {
+            output.reserve(body.cost());
+        }
         if let (Some(head), Writing::Awaiting) = (head, self.writing) {
             self.write_head(&head, (last && is_whole).then_some(body.len()), defaults, output);
         }
@@ -209,7 +212,7 @@ impl Connection {
     fn write_head(
         &mut self,
         head: &ResponseHead,
-        only_part: Option<usize>,
+        only_part: Option<u64>,
         defaults: &[u8],
         output: &mut Output,
     ) {

@@ -36,7 +36,7 @@ pub(super) fn head(
     head: &ResponseHead,
     defaults: &[u8],
     situation: Situation,
-    only_part: Option<usize>,
+    only_part: Option<u64>,
     output: &mut Output,
 ) -> Framing {
     let framing = framing(head, situation, only_part);
@@ -72,7 +72,7 @@ pub(super) fn head(
     framing
 }
 
-fn framing(head: &ResponseHead, situation: Situation, only_part: Option<usize>) -> Framing {
+fn framing(head: &ResponseHead, situation: Situation, only_part: Option<u64>) -> Framing {
     if situation.is_head || matches!(head.status(), 100..=199 | 204 | 304) {
         return Framing::Bodiless;
     }
@@ -81,7 +81,7 @@ fn framing(head: &ResponseHead, situation: Situation, only_part: Option<usize>) 
         (_, _, Version::Http11 | Version::Http2) => Framing::Chunked,
         // A 1.0 peer knows no chunks (RFC 9112 §6.1).
         (_, _, Version::Http10) => match only_part {
-            Some(length) => Framing::Length(length as u64),
+            Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
         },
     }
@@ -104,14 +104,13 @@ pub(super) fn body(framing: &mut Framing, body: ResponseBody, output: &mut Outpu
     match framing {
         Framing::Bodiless => true,
         Framing::UntilClose => {
-            raw(body, usize::MAX, output);
+            raw(body, u64::MAX, output);
             true
         }
         Framing::Length(remaining) => {
-            let room = usize::try_from(*remaining).unwrap_or(usize::MAX);
-            let length = body.len();
+            let (room, length) = (*remaining, body.len());
             raw(body, room, output);
-            *remaining = remaining.saturating_sub(length as u64);
+            *remaining = room.saturating_sub(length);
             length <= room
         }
         Framing::Chunked => {
@@ -121,32 +120,34 @@ pub(super) fn body(framing: &mut Framing, body: ResponseBody, output: &mut Outpu
     }
 }
 
-fn raw(body: ResponseBody, room: usize, output: &mut Output) {
+fn raw(body: ResponseBody, room: u64, output: &mut Output) {
+    let in_memory = usize::try_from(room).unwrap_or(usize::MAX);
     match body {
         ResponseBody::Empty => {}
-        ResponseBody::Copied { bytes, .. } => output.extend(&bytes[..bytes.len().min(room)]),
+        ResponseBody::Copied { bytes, .. } => output.extend(&bytes[..bytes.len().min(in_memory)]),
         ResponseBody::Shared(mut bytes) => {
-            bytes.truncate(room);
+            bytes.truncate(in_memory);
             output.share(bytes);
+        }
+        ResponseBody::File(mut range) => {
+            range.truncate(room);
+            output.send_file(range);
         }
     }
 }
 
 /// One chunk for each piece the application sent (RFC 9112 §7.1).
 fn chunks(body: ResponseBody, output: &mut Output) {
-    if let ResponseBody::Shared(bytes) = body {
-        if bytes.is_empty() {
-            // A chunk of no bytes would end the content.
-            return;
+    if matches!(body, ResponseBody::Copied { .. }) {
+        for piece in body.pieces() {
+            write_hex(piece.len() as u64, output);
+            output.extend(piece);
+            output.extend(b"\r\n");
         }
-        write_hex(bytes.len(), output);
-        output.share(bytes);
-        output.extend(b"\r\n");
-        return;
-    }
-    for piece in body.pieces() {
-        write_hex(piece.len(), output);
-        output.extend(piece);
+    } else if !body.is_empty() {
+        // A chunk of no bytes would end the content.
+        write_hex(body.len(), output);
+        raw(body, u64::MAX, output);
         output.extend(b"\r\n");
     }
 }
@@ -202,13 +203,14 @@ pub(super) fn write_decimal(number: u64, output: &mut Output) {
 }
 
 /// `chunk-size CRLF`, in lower-case hexadecimal.
-fn write_hex(number: usize, output: &mut Output) {
+fn write_hex(number: u64, output: &mut Output) {
+    // u64::MAX has 16 digits.
     let mut line = *b"0000000000000000\r\n";
     let mut position = 16;
     let mut rest = number;
     loop {
         position -= 1;
-        line[position] = b"0123456789abcdef"[rest & 15];
+        line[position] = b"0123456789abcdef"[(rest & 15) as usize];
         rest >>= 4;
         if rest == 0 {
             break;

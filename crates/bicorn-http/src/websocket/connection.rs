@@ -10,7 +10,7 @@ use super::close;
 use super::deflate::{Agreement, Compression};
 use super::frame::{self, CONTROL_BYTES, Expected, Header, MAX_HEADER_BYTES, Opcode};
 use super::{Event, Outgoing, Settings, State, Violation};
-use crate::body::{BORROW_BYTES, ResponseBody};
+use crate::body::BORROW_BYTES;
 use crate::output::Output;
 
 /// The state of one WebSocket.
@@ -213,12 +213,7 @@ impl Connection {
             Outgoing::Binary(content) => (Opcode::Binary, content),
         };
         if let Some(compression) = &mut self.compression {
-            let bytes = match content {
-                ResponseBody::Empty => compression.deflate(b""),
-                ResponseBody::Copied { bytes, .. } => compression.deflate(&bytes),
-                ResponseBody::Shared(bytes) => compression.deflate(&bytes),
-            };
-            write(opcode, true, ResponseBody::Copied { bytes, breaks: Vec::new() }, output);
+            write(opcode, true, compression.deflate(&content).into(), output);
         } else {
             write(opcode, false, content, output);
         }
@@ -290,18 +285,16 @@ fn write_control(opcode: Opcode, payload: &[u8], output: &mut Output) {
     output.extend(payload);
 }
 
-fn write(opcode: Opcode, is_compressed: bool, content: ResponseBody, output: &mut Output) {
+fn write(opcode: Opcode, is_compressed: bool, content: Bytes, output: &mut Output) {
     let mut header = [0; MAX_HEADER_BYTES];
     let length = frame::write(opcode, is_compressed, content.len(), &mut header);
     let is_shared = content.len() >= BORROW_BYTES;
     output.reserve(length + if is_shared { 0 } else { content.len() });
     output.extend(&header[..length]);
-    match content {
-        ResponseBody::Empty => {}
-        ResponseBody::Copied { bytes, .. } if is_shared => output.share(Bytes::from(bytes)),
-        ResponseBody::Shared(bytes) if is_shared => output.share(bytes),
-        ResponseBody::Copied { bytes, .. } => output.extend(&bytes),
-        ResponseBody::Shared(bytes) => output.extend(&bytes),
+    if is_shared {
+        output.share(content);
+    } else {
+        output.extend(&content);
     }
 }
 

@@ -37,7 +37,7 @@ pub mod handshake;
 pub use close::is_close_code;
 pub use connection::Connection;
 
-use crate::body::ResponseBody;
+use bytes::Bytes;
 
 /// What a connection may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,9 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Outgoing {
     /// Must be UTF-8.
-    Text(ResponseBody),
+    Text(Bytes),
     /// Any bytes.
-    Binary(ResponseBody),
+    Binary(Bytes),
 }
 
 /// How far the closing handshake has come (RFC 6455 §7.1).

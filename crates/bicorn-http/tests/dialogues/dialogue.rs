@@ -117,12 +117,18 @@ impl Dialogue {
         self.send(None, ResponseBody::Shared(content.into()), last)
     }
 
-    fn send(&mut self, head: Option<ResponseHead>, body: ResponseBody, last: bool) -> Progress {
-        self.connection.respond(
-            ResponsePart { is_whole: last && head.is_some(), head, body, trailers: None, last },
-            DEFAULTS,
-            &mut self.output,
-        )
+    /// Send any content.
+    pub(crate) fn send(&mut self, head: Option<ResponseHead>, body: ResponseBody, last: bool) -> Progress {
+        self.respond_with(ResponsePart { is_whole: last && head.is_some(), head, body, trailers: None, last })
+    }
+
+    /// Send any part.
+    pub(crate) fn respond_with(&mut self, part: ResponsePart) -> Progress {
+        self.connection.respond(part, DEFAULTS, &mut self.output)
+    }
+
+    pub(crate) fn write_interim(&mut self, head: &ResponseHead) {
+        self.connection.write_interim(head, &mut self.output);
     }
 
     pub(crate) fn write_continue(&mut self) {
@@ -137,10 +143,22 @@ impl Dialogue {
     pub(crate) fn wire(&mut self) -> String {
         let mut written = Vec::new();
         while !self.output.is_empty() {
-            written.extend_from_slice(self.output.front());
-            self.output.advance(self.output.front().len());
+            if let Some(range) = self.output.file() {
+                let mut buffer = [0; 4];
+                let read = range.read_at(&mut buffer).expect("the file has as much");
+                written.extend_from_slice(&buffer[..read]);
+                self.output.advance_file(read as u64);
+            } else {
+                written.extend_from_slice(self.output.front());
+                self.output.advance(self.output.front().len());
+            }
         }
         text(&written)
+    }
+
+    /// What is to be written in front of the first file.
+    pub(crate) fn bytes_before_file(&self) -> String {
+        text(self.output.front())
     }
 
     /// What was written since the last call, without [`DEFAULTS`].

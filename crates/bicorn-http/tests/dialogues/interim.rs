@@ -1,4 +1,4 @@
-//! `100 Continue` (RFC 9110 §10.1.1, §15.2.1).
+//! Interim responses: `100 Continue` (RFC 9110 §10.1.1, §15.2.1) and those of the application (RFC 8297).
 
 use crate::dialogue::{Dialogue, head};
 
@@ -75,4 +75,34 @@ fn an_expectation_is_forgotten_with_its_request() {
     dialogue.wire();
     dialogue.write_continue();
     assert_eq!(dialogue.wire(), "");
+}
+
+#[test]
+fn an_interim_response_has_its_own_fields_only_and_may_come_again() {
+    let mut dialogue = Dialogue::after(EXPECTING);
+    let hint = head(103, &[("link", "</a>"), ("link", "</b>")]);
+    dialogue.write_interim(&hint);
+    dialogue.write_continue();
+    dialogue.write_interim(&head(103, &[("link", "</c>")]));
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nlink: </b>\r\n\r\n";
+    assert_eq!(dialogue.wire(), format!("{hints}{CONTINUE}HTTP/1.1 103 Early Hints\r\nlink: </c>\r\n\r\n"));
+    dialogue.receive(b"hi").unwrap();
+    dialogue.answer(&head(204, &[]), b"");
+    dialogue.wire();
+    dialogue.write_interim(&hint);
+    assert_eq!(dialogue.wire(), "");
+    assert!(dialogue.connection.start_next());
+}
+
+#[test]
+fn an_interim_response_is_for_1_1_and_before_the_answer() {
+    let hint = head(103, &[("link", "</a>")]);
+    let mut old = Dialogue::after(b"GET / HTTP/1.0\r\n\r\n");
+    old.write_interim(&hint);
+    assert_eq!(old.wire(), "");
+    let mut begun = Dialogue::after(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    begun.respond(Some(&head(200, &[])), b"", false);
+    begun.wire();
+    begun.write_interim(&hint);
+    assert_eq!(begun.wire(), "");
 }

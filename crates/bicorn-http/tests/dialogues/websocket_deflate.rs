@@ -1,7 +1,7 @@
 //! Compressed messages (RFC 7692), against another implementation of DEFLATE.
 
-use bicorn_http::ResponseBody;
 use bicorn_http::websocket::{Event, Message, Outgoing};
+use bytes::Bytes;
 
 use crate::websocket::{
     BINARY, CONTINUATION, FIN, PING, PONG, Peer, RSV1, TEXT, binary, close_frame, frame, text, text_frame,
@@ -14,7 +14,7 @@ fn what_is_sent_can_be_read_by_a_peer_with_the_agreed_window() {
         let mut peer = Peer::with_deflate(&format!("permessage-deflate; server_max_window_bits={bits}"));
         let mut decompressor = Decompressor::new(bits);
         for (number, content) in contents().iter().enumerate() {
-            let wire = peer.send(Outgoing::Binary(ResponseBody::copied(content)));
+            let wire = peer.send(Outgoing::Binary(Bytes::copy_from_slice(content)));
             assert_eq!(wire[0], FIN | RSV1 | BINARY);
             assert!(
                 decompressor.decompress(&wire, content.len()) == *content,
@@ -28,7 +28,7 @@ fn what_is_sent_can_be_read_by_a_peer_with_the_agreed_window() {
 fn a_peer_may_ask_us_to_forget_each_message() {
     let mut peer = Peer::with_deflate("permessage-deflate; server_no_context_takeover");
     for (number, content) in contents().iter().enumerate() {
-        let wire = peer.send(Outgoing::Text(ResponseBody::copied(content)));
+        let wire = peer.send(Outgoing::Text(Bytes::copy_from_slice(content)));
         assert_eq!(wire[0], FIN | RSV1 | TEXT);
         assert!(Decompressor::new(12).decompress(&wire, content.len()) == *content, "content {number}");
     }
@@ -37,7 +37,7 @@ fn a_peer_may_ask_us_to_forget_each_message() {
 #[test]
 fn history_makes_messages_shorter() {
     let mut peer = Peer::with_deflate(USUAL);
-    let message = || Outgoing::Text(ResponseBody::copied(b"a text that is said again and again"));
+    let message = || Outgoing::Text(Bytes::copy_from_slice(b"a text that is said again and again"));
     let lengths = [(); 3].map(|()| peer.send(message()).len());
     assert!(lengths[0] > 30 && lengths[1] < 10 && lengths[2] < 10, "{lengths:?}");
 }
@@ -87,7 +87,7 @@ fn releasing_an_idle_connection_loses_nothing() {
         let events = peer.hear(&frame(FIN | CONTINUATION, back));
         assert!(events == Ok(vec![binary(content)]), "content {number}");
         peer.connection.release();
-        let wire = peer.send(Outgoing::Binary(ResponseBody::copied(content)));
+        let wire = peer.send(Outgoing::Binary(Bytes::copy_from_slice(content)));
         assert!(decompressor.decompress(&wire, content.len()) == *content, "content {number}");
     }
 }
@@ -156,7 +156,7 @@ fn control_frames_are_not_compressed() {
 fn messages_come_out_as_they_were_sent_by_another_connection() {
     let (mut here, mut there) = (Peer::with_deflate(USUAL), Peer::with_deflate(USUAL));
     for content in contents() {
-        let wire = here.send(Outgoing::Binary(ResponseBody::copied(&content)));
+        let wire = here.send(Outgoing::Binary(Bytes::copy_from_slice(&content)));
         let payload = match wire[1] {
             127 => &wire[10..],
             126 => &wire[4..],

@@ -1,6 +1,5 @@
 //! What a connection writes: messages, pings, and its part of the closing handshake.
 
-use bicorn_http::ResponseBody;
 use bicorn_http::body::BORROW_BYTES;
 use bicorn_http::websocket::{Event, Outgoing, State, is_close_code};
 use bytes::Bytes;
@@ -8,13 +7,13 @@ use bytes::Bytes;
 use crate::websocket::{FIN, PING, PONG, Peer, close_frame, frame, text, text_frame};
 
 fn binary(content: &[u8]) -> Outgoing {
-    Outgoing::Binary(ResponseBody::copied(content))
+    Outgoing::Binary(Bytes::copy_from_slice(content))
 }
 
 #[test]
 fn messages_are_one_unmasked_frame() {
     let mut peer = Peer::new();
-    assert_eq!(peer.send(Outgoing::Text(ResponseBody::copied(b"Hello"))), b"\x81\x05Hello");
+    assert_eq!(peer.send(Outgoing::Text(Bytes::copy_from_slice(b"Hello"))), b"\x81\x05Hello");
     assert_eq!(peer.send(binary(b"")), b"\x82\x00");
     for (length, header) in [
         (125, &b"\x82\x7d"[..]),
@@ -24,7 +23,7 @@ fn messages_are_one_unmasked_frame() {
     ] {
         let content = vec![7; length];
         assert_eq!(peer.send(binary(&content)), [header, &content].concat(), "{length}");
-        let shared = Outgoing::Binary(ResponseBody::Shared(Bytes::from(content.clone())));
+        let shared = Outgoing::Binary(Bytes::from(content.clone()));
         assert_eq!(peer.send(shared), [header, &content].concat(), "{length}, shared");
     }
 }
@@ -33,7 +32,7 @@ fn messages_are_one_unmasked_frame() {
 fn large_content_is_not_copied() {
     let content = Bytes::from(vec![7; BORROW_BYTES]);
     let mut peer = Peer::new();
-    let message = Outgoing::Binary(ResponseBody::Shared(content.clone()));
+    let message = Outgoing::Binary(content.clone());
     peer.connection.send(message, &mut peer.output);
     peer.output.advance(4);
     assert_eq!(peer.output.front().as_ptr(), content.as_ptr());
@@ -43,7 +42,7 @@ fn large_content_is_not_copied() {
 fn small_messages_leave_in_one_write() {
     let mut peer = Peer::new();
     for _ in 0..10 {
-        peer.connection.send(Outgoing::Text(ResponseBody::copied(b"Hello")), &mut peer.output);
+        peer.connection.send(Outgoing::Text(Bytes::copy_from_slice(b"Hello")), &mut peer.output);
     }
     assert!(peer.output.is_contiguous());
 }

@@ -1,4 +1,5 @@
-//! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body").
+//! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body"; "Extensions": "Early
+//! Hints", "HTTP Trailers").
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) fn required<'py>(
 }
 
 /// `message.get(key)`, where a dict is spared the method call.
-fn optional<'py>(
+pub(super) fn optional<'py>(
     message: &Bound<'py, PyAny>,
     key: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -36,19 +37,101 @@ fn optional<'py>(
     Ok((!value.is_none()).then_some(value))
 }
 
-/// The head in an `http.response.start` message.
-pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+/// The head in an `http.response.start` message, and whether trailers will follow the content.
+pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<(ResponseHead, bool)> {
     let py = message.py();
     let status = required(message, intern!(py, "status"))?;
     let mut head = ResponseHead::new(status_code(&status)?);
-    if let Some(headers) = optional(message, intern!(py, "headers"))? {
+    push_headers(&mut head, message)?;
+    Ok((head, flag(message, intern!(py, "trailers"))?))
+}
+
+/// The 103 that an `http.response.early_hint` message asks for.
+pub(super) fn early_hint(message: &Bound<'_, PyAny>) -> PyResult<ResponseHead> {
+    let py = message.py();
+    let mut head = ResponseHead::new(103);
+    let name = PyBytes::new(py, b"link").into_any();
+    for link in required(message, intern!(py, "links"))?.try_iter()? {
+        push(&mut head, &name, &link?)?;
+    }
+    Ok(head)
+}
+
+/// The fields in an `http.response.trailers` message, and whether more follow.
+pub(super) fn trailers(message: &Bound<'_, PyAny>) -> PyResult<(ResponseHead, bool)> {
+    let mut fields = ResponseHead::new(200);
+    push_headers(&mut fields, message)?;
+    if let Some((name, _)) = fields.fields().find(|(name, _)| !is_trailer(name)) {
+        let name = String::from_utf8_lossy(name);
+        return Err(PyRuntimeError::new_err(format!("HTTP header '{name}' is not allowed in trailers.")));
+    }
+    Ok((fields, flag(message, intern!(message.py(), "more_trailers"))?))
+}
+
+/// Whether a field may stand behind the content: none that says how to frame, route, authenticate, cache or decode
+/// the message, which is too late there (RFC 9110 §6.5.1; the list is RFC 7230's, §4.1.2).
+fn is_trailer(name: &[u8]) -> bool {
+    const FORBIDDEN: [&[u8]; 37] = [
+        b"age",
+        b"authorization",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"date",
+        b"expect",
+        b"expires",
+        b"host",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"keep-alive",
+        b"location",
+        b"max-forwards",
+        b"pragma",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"range",
+        b"retry-after",
+        b"server",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"vary",
+        b"via",
+        b"warning",
+        b"www-authenticate",
+    ];
+    FORBIDDEN.binary_search(&name).is_err()
+}
+
+fn push_headers(head: &mut ResponseHead, message: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(headers) = optional(message, intern!(message.py(), "headers"))? {
         for field in headers.try_iter()? {
             let field = field?;
             let (name, value) = pair(&field)?;
-            push(&mut head, &name, &value)?;
+            push(head, &name, &value)?;
         }
     }
-    Ok(head)
+    Ok(())
+}
+
+/// Whether a key is there and true.
+fn flag(message: &Bound<'_, PyAny>, key: &Bound<'_, PyString>) -> PyResult<bool> {
+    optional(message, key)?.map_or(Ok(false), |value| value.is_truthy())
+}
+
+/// Whether a message with content is not the last.
+pub(super) fn more_follows(message: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag(message, intern!(message.py(), "more_body"))
 }
 
 /// A final status. uvicorn looks the status line up in a table, hence its `KeyError`.
@@ -115,6 +198,5 @@ pub(crate) fn response_body(
             Err(_) => ResponseBody::copied(&bytes_like(&body)?),
         },
     };
-    let more = optional(message, intern!(py, "more_body"))?.map_or(Ok(false), |more| more.is_truthy())?;
-    Ok((body, more))
+    Ok((body, more_follows(message)?))
 }

@@ -3,7 +3,7 @@
 //! `response.rs` decides which events may come; here they are taken from Python, answered, and carried out.
 //! The texts of all errors are uvicorn's. The lock is never held while Python code may run.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use bicorn_http::body::BORROW_BYTES;
@@ -14,10 +14,10 @@ use bicorn_server::ConnectionInfo;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict};
 
-use super::event;
 use super::response::Response;
+use super::{disconnect, send};
 use crate::awaitable::{Purpose, Waiting};
 use crate::handoff::{Arrival, ExchangeWaker, lock};
 use crate::logging::{AccessFacts, Served};
@@ -26,33 +26,41 @@ use crate::loop_thread::LoopThread;
 /// One request and its response.
 #[pyclass(frozen, module = "bicorn._bicorn")]
 pub(crate) struct HttpExchange {
-    loop_thread: Arc<LoopThread>,
-    head: RequestHead,
+    pub(super) loop_thread: Arc<LoopThread>,
+    pub(super) head: RequestHead,
     connection: Arc<ConnectionInfo>,
-    sender: ResponseSender,
+    pub(super) sender: ResponseSender,
     inner: Mutex<Inner>,
 }
 
-struct Inner {
-    response: Response,
+/// What changes of an exchange.
+pub(super) struct Inner {
+    pub(super) response: Response,
     body: RequestBody,
     /// What was sent in this tick and has not left: small pieces leave together.
-    pending: Option<ResponsePart>,
+    pub(super) pending: Option<ResponsePart>,
     /// The exchange will be flushed at the end of the tick.
     is_held: bool,
     /// What the access log shows; taken when it is logged.
     facts: Option<AccessFacts>,
     /// Futures of `receive` and `send` calls that wait.
-    waiters: Vec<Py<PyAny>>,
+    pub(super) waiters: Vec<Py<PyAny>>,
     waker: Option<Arc<ExchangeWaker>>,
     /// The slot among the running exchanges, once there is one.
-    key: Option<usize>,
-    is_app_done: bool,
+    pub(super) key: Option<usize>,
+    pub(super) is_app_done: bool,
+    /// `receive` gave out `http.disconnect` before the response was complete.
+    is_told: bool,
+}
+
+/// The part of an exchange that changes, for the other half of this folder.
+pub(super) fn lock_inner(exchange: &HttpExchange) -> MutexGuard<'_, Inner> {
+    lock(&exchange.inner)
 }
 
 /// What has to follow a change of the response, outside the lock.
 #[derive(Default)]
-struct After {
+pub(super) struct After {
     /// The status to log: the head has been sent.
     logged: Option<(u16, Option<AccessFacts>)>,
     is_complete: bool,
@@ -74,6 +82,7 @@ impl HttpExchange {
             waker: None,
             key: None,
             is_app_done: false,
+            is_told: false,
         };
         Self {
             loop_thread,
@@ -113,8 +122,19 @@ impl HttpExchange {
         let py = slf.py();
         match purpose {
             Purpose::Receive => Ok(slf.get().next_event(py)?.map(|event| event.into_any().unbind())),
+            Purpose::Send if slf.get().must_raise() => Err(disconnect::disconnected()),
             Purpose::Send => Ok(slf.get().may_send().then(|| py.None())),
         }
+    }
+
+    /// Whether `send` raises because nobody will hear of what is sent (ASGI HTTP 2.4): the client is gone, or the
+    /// application was told that it has left and goes on.
+    pub(super) fn must_raise(&self) -> bool {
+        if !self.loop_thread.raises_on_disconnect() {
+            return false;
+        }
+        let inner = lock(&self.inner);
+        !inner.response.is_complete() && (inner.is_told || self.sender.is_gone())
     }
 
     /// Whether `send` need not wait; behind a complete response nobody counts what is unsent any more.
@@ -150,11 +170,13 @@ impl HttpExchange {
     fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let received = {
             let mut inner = lock(&self.inner);
-            if inner.response.is_complete() || self.sender.is_gone() {
+            let received = if inner.response.is_complete() || self.sender.is_gone() {
                 Some(Received::Disconnected)
             } else {
                 inner.body.try_receive()
-            }
+            };
+            inner.is_told |= received == Some(Received::Disconnected);
+            received
         };
         let Some(received) = received else { return Ok(None) };
         let event = PyDict::new(py);
@@ -190,14 +212,14 @@ impl HttpExchange {
     }
 
     /// Have the exchange flushed at the end of the tick.
-    fn hold(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn hold(slf: &Bound<'_, Self>) -> PyResult<()> {
         let exchange = slf.get();
         let was_held = std::mem::replace(&mut lock(&exchange.inner).is_held, true);
         if was_held { Ok(()) } else { exchange.loop_thread.hold(slf) }
     }
 
     /// Send content; true when it waits for the end of the tick.
-    fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<bool> {
+    pub(super) fn add_content(&self, py: Python<'_>, body: ResponseBody, last: bool) -> PyResult<bool> {
         let (after, error, is_pending) = {
             let mut inner = lock(&self.inner);
             let verdict = inner.response.add(body, last);
@@ -210,7 +232,23 @@ impl HttpExchange {
         error.map_or(Ok(is_pending), |text| Err(PyRuntimeError::new_err(text)))
     }
 
-    fn transmit(&self, inner: &mut Inner, part: ResponsePart) -> After {
+    /// Send trailers; with the last of them the response is complete.
+    pub(super) fn add_trailers(
+        &self,
+        py: Python<'_>,
+        fields: &ResponseHead,
+        more: bool,
+        are_wanted: bool,
+    ) -> PyResult<()> {
+        let after = {
+            let mut inner = lock(&self.inner);
+            let part = inner.response.add_trailers(fields, more, are_wanted);
+            part.map(|part| self.transmit(&mut inner, part))
+        };
+        after.map_or(Ok(()), |after| self.follow(py, after))
+    }
+
+    pub(super) fn transmit(&self, inner: &mut Inner, part: ResponsePart) -> After {
         let logged = part.head.as_ref().map(|head| (head.status(), inner.facts.take()));
         let is_complete = part.last;
         let waiters = if is_complete { std::mem::take(&mut inner.waiters) } else { Vec::new() };
@@ -229,7 +267,7 @@ impl HttpExchange {
                 }
             },
         };
-        let is_full = part.body.len() >= BORROW_BYTES;
+        let is_full = part.body.cost() >= BORROW_BYTES;
         if part.last || is_full {
             self.sender.send(part);
             return true;
@@ -238,7 +276,7 @@ impl HttpExchange {
         false
     }
 
-    fn follow(&self, py: Python<'_>, after: After) -> PyResult<()> {
+    pub(super) fn follow(&self, py: Python<'_>, after: After) -> PyResult<()> {
         if let Some((status, facts)) = after.logged {
             let served = Served { head: &self.head, connection: &self.connection, status };
             self.loop_thread.logs().access(py, &served, facts)?;
@@ -249,84 +287,10 @@ impl HttpExchange {
         }
         if after.has_left { self.loop_thread.touch(py, &self.sender) } else { Ok(()) }
     }
-
-    /// Give up, behind what was sent before.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(pending) = lock(&self.inner).pending.take() {
-            self.sender.send(pending);
-        }
-        self.sender.close();
-        self.loop_thread.touch(py, &self.sender)
-    }
-
-    /// Answer in the application's place, unless its answer has begun.
-    pub(crate) fn answer(&self, py: Python<'_>, status: u16, text: &[u8]) -> PyResult<()> {
-        let mut head = ResponseHead::new(status);
-        let length = text.len().to_string();
-        for (name, value) in [
-            (&b"content-type"[..], &b"text/plain; charset=utf-8"[..]),
-            (b"content-length", length.as_bytes()),
-            (b"connection", b"close"),
-        ] {
-            head.push(name, value).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        }
-        let is_head = self.head.method() == b"HEAD";
-        let body = if is_head { ResponseBody::Empty } else { ResponseBody::copied(text) };
-        let after = {
-            let mut inner = lock(&self.inner);
-            let part = inner.response.replace(head, body);
-            self.transmit(&mut inner, part)
-        };
-        self.follow(py, after)
-    }
-
-    /// The application has ended without a complete response: give what can still be given.
-    fn end_badly(&self, py: Python<'_>) -> PyResult<()> {
-        let has_begun = lock(&self.inner).response.has_begun();
-        if has_begun { self.close(py) } else { self.answer(py, 500, b"Internal Server Error") }
-    }
-
-    /// The application's coroutine has ended, whichever way.
-    fn end(&self, py: Python<'_>) -> PyResult<()> {
-        let (key, waiters) = {
-            let mut inner = lock(&self.inner);
-            inner.is_app_done = true;
-            (inner.key.take(), std::mem::take(&mut inner.waiters))
-        };
-        self.loop_thread.remove(py, key)?;
-        wake_all(py, &waiters)
-    }
-
-    fn finish_returned(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        let logs = self.loop_thread.logs();
-        if !result.is_none() {
-            let text = intern!(py, "ASGI callable should return None, but returned '%s'.");
-            logs.error(py, (text, result))?;
-            return self.end_badly(py);
-        }
-        let (is_started, is_complete) = {
-            let inner = lock(&self.inner);
-            (inner.response.is_started(), inner.response.is_complete())
-        };
-        if is_complete {
-            return Ok(());
-        }
-        if self.sender.is_peer_finished() {
-            // It was told so, and owes nothing.
-            return self.close(py);
-        }
-        let text = if is_started {
-            intern!(py, "ASGI callable returned without completing response.")
-        } else {
-            intern!(py, "ASGI callable returned without starting response.")
-        };
-        logs.error(py, (text,))?;
-        self.end_badly(py)
-    }
 }
 
 /// Finish the futures that are still waited for.
-fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
+pub(super) fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
     for future in futures {
         let future = future.bind(py);
         if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
@@ -346,37 +310,7 @@ impl HttpExchange {
     /// ASGI's `send`.
     #[pyo3(signature = (message, /))]
     fn send<'py>(slf: &Bound<'py, Self>, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let exchange = slf.get();
-        if exchange.sender.is_gone() {
-            return Ok(exchange.loop_thread.ready(py));
-        }
-        let kind = event::required(message, intern!(py, "type"))?;
-        let is = |name: &str| kind.cast::<PyString>().is_ok_and(|kind| kind == name);
-        let Some(expected) = lock(&exchange.inner).response.expects() else {
-            let text = format!("Unexpected ASGI message '{kind}' sent, after response already completed.");
-            return Err(PyRuntimeError::new_err(text));
-        };
-        if !is(expected) {
-            let text = format!("Expected ASGI message '{expected}', but got '{kind}'.");
-            return Err(PyRuntimeError::new_err(text));
-        }
-        if expected == "http.response.start" {
-            let head = event::response_start(message)?;
-            lock(&exchange.inner).response.start(head, exchange.head.method());
-            Self::hold(slf)?;
-            return Ok(exchange.loop_thread.ready(py));
-        }
-        let (body, more) = event::response_body(message, exchange.loop_thread.handoff())?;
-        let is_pending = exchange.add_content(py, body, !more)?;
-        if !more || exchange.sender.is_ready() {
-            if is_pending {
-                Self::hold(slf)?;
-            }
-            return Ok(exchange.loop_thread.ready(py));
-        }
-        exchange.flush(py)?;
-        Ok(Bound::new(py, Waiting::new(slf.clone().unbind(), Purpose::Send))?.into_any())
+        send::send(slf, message)
     }
 
     /// The application's coroutine returned.
@@ -388,8 +322,7 @@ impl HttpExchange {
 
     /// The application's coroutine raised.
     fn failed(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.loop_thread.logs().exception(py, exception)?;
-        let finished = self.end_badly(py);
+        let finished = self.finish_failed(py, exception);
         self.end(py)?;
         finished
     }

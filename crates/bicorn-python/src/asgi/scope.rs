@@ -1,4 +1,5 @@
-//! The HTTP connection scope (ASGI HTTP 2.3, "HTTP Connection Scope"), key for key as uvicorn 0.54 makes it.
+//! The HTTP connection scope (ASGI HTTP 2.3, "HTTP Connection Scope"), key for key as uvicorn 0.54 makes it,
+//! with `extensions` behind.
 //!
 //! A scope must be a real dict of fresh mutable values: frameworks update it and store things in it. What is
 //! immutable is shared: interned keys, header names, and whole header fields of requests that repeat
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use super::extensions::Extensions;
+
 /// Header names that are remembered; a peer that invents names cannot fill memory.
 const NAMES: usize = 512;
 /// Field blocks that are remembered. A power of two: the slot is taken from a hash.
@@ -29,6 +32,7 @@ pub(crate) struct ScopeBuilder {
     /// Has every key in uvicorn's order, and the values that never change.
     template: Py<PyDict>,
     asgi: Py<PyDict>,
+    extensions: Extensions,
     state: Py<PyDict>,
     root_path: String,
     http10: Py<PyString>,
@@ -61,7 +65,7 @@ pub(crate) struct Scope<'py> {
 impl ScopeBuilder {
     pub(crate) fn new(
         py: Python<'_>,
-        asgi_version: &str,
+        (asgi_version, spec_version): (&str, &str),
         state: &Bound<'_, PyDict>,
         root_path: &str,
     ) -> PyResult<Self> {
@@ -80,12 +84,14 @@ impl ScopeBuilder {
         template.set_item(intern!(py, "path"), &none)?;
         template.set_item(intern!(py, "raw_path"), &none)?;
         template.set_item(intern!(py, "query_string"), PyBytes::new(py, b""))?;
+        template.set_item(intern!(py, "extensions"), &none)?;
         let asgi = PyDict::new(py);
         asgi.set_item("version", asgi_version)?;
-        asgi.set_item("spec_version", "2.3")?;
+        asgi.set_item("spec_version", spec_version)?;
         Ok(Self {
             template: template.unbind(),
             asgi: asgi.unbind(),
+            extensions: Extensions::new(py)?,
             state: state.clone().unbind(),
             root_path: root_path.to_owned(),
             http10: PyString::intern(py, "1.0").unbind(),
@@ -124,14 +130,16 @@ impl ScopeBuilder {
         if !head.query().is_empty() {
             dict.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query()))?;
         }
+        let extensions = self.extensions.build(py, head.version())?;
         if let Some(tls) = &connection.tls {
-            dict.set_item(intern!(py, "extensions"), self.extensions(py, connection, tls)?)?;
+            extensions.set_item(intern!(py, "tls"), self.tls(py, connection, tls)?)?;
         }
+        dict.set_item(intern!(py, "extensions"), extensions)?;
         Ok(Scope { dict, path: path.into_any(), client })
     }
 
-    /// What goes beyond the scope; only under TLS, as uvicorn's HTTP scopes have no such key.
-    fn extensions<'py>(
+    /// The TLS extension: a dict of its own for each request, because applications write into it.
+    fn tls<'py>(
         &mut self,
         py: Python<'py>,
         connection: &ConnectionInfo,
@@ -139,14 +147,11 @@ impl ScopeBuilder {
     ) -> PyResult<Bound<'py, PyDict>> {
         let addresses = self.addresses(py, connection)?;
         let facts = addresses.tls.get_or_try_init(py, || tls_extension(py, tls))?;
-        // Dicts and a list of their own for each request: applications write into them.
         let facts = facts.bind(py).copy()?;
         if let Some(chain) = facts.get_item(intern!(py, "client_cert_chain"))? {
             facts.set_item(intern!(py, "client_cert_chain"), chain.cast::<PyTuple>()?.to_list())?;
         }
-        let extensions = PyDict::new(py);
-        extensions.set_item(intern!(py, "tls"), facts)?;
-        Ok(extensions)
+        Ok(facts)
     }
 
     fn path<'py>(&self, py: Python<'py>, raw: &[u8]) -> Bound<'py, PyString> {

@@ -10,6 +10,7 @@
 //! the socket is ready, by the mailbox task when the application sent something, and by the sweeper when a
 //! deadline passed; all on one I/O thread.
 
+mod files;
 mod handshake;
 mod http1;
 mod socket;

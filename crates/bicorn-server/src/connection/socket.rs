@@ -18,13 +18,13 @@ use crate::transport::Transport;
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the transport")]
 pub(crate) struct Socket {
-    transport: Transport,
+    pub(super) transport: Transport,
     /// The transport had nothing to read, and the task is woken when it has.
     is_read_armed: bool,
     /// The transport took nothing more, and the task is woken when it does.
-    is_write_armed: bool,
+    pub(super) is_write_armed: bool,
     /// Bytes moved since [`Socket::take_moved`].
-    has_moved: bool,
+    pub(super) has_moved: bool,
     /// FIN is sent, or on its way.
     is_shut: bool,
     /// The connection's task, once it has run.
@@ -67,10 +67,12 @@ impl Socket {
         std::mem::take(&mut self.has_moved)
     }
 
-    /// Write until everything is written or the transport is full.
+    /// Write until everything is written, the transport is full or a file comes: see [`Socket::write_with_files`].
     pub(crate) fn write(&mut self, context: &mut Context<'_>, output: &mut Output) -> io::Result<()> {
-        while !output.is_empty() && !self.is_write_armed {
-            let written = if output.is_contiguous() {
+        while !output.is_empty() && output.file().is_none() && !self.is_write_armed {
+            let written = if output.leads_to_file() {
+                self.poll_write_more(context, output.front())
+            } else if output.is_contiguous() {
                 self.transport.poll_write(context, output.front())
             } else {
                 let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];

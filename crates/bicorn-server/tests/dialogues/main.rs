@@ -10,6 +10,7 @@ mod client;
 mod closing;
 mod deadlines;
 mod exchanges;
+mod files;
 mod handoff;
 mod interim;
 mod leaving;

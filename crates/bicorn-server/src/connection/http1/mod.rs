@@ -18,12 +18,14 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bicorn_http::exchange::HIGH_WATER_BYTES;
 use bicorn_http::http1;
 use bicorn_http::{Exchange, ExchangeControl, Output};
 
 use super::Step;
+use super::files::WriteError;
 use super::socket::Socket;
-use crate::application::{Application, ConnectionInfo};
+use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
 use wait::Wait;
@@ -134,9 +136,13 @@ impl Connection {
         }
         loop {
             self.take_turn(thread);
-            if self.write(context).is_err() || self.finish(context).is_ready() {
+            if self.write(context, thread).is_err() || self.finish(context).is_ready() {
                 self.lose();
                 return Poll::Ready(Step::Over);
+            }
+            if self.may_take_turn() {
+                // The socket has taken what held a pipelined request back.
+                continue;
             }
             if self.socket.is_read_armed() || self.room_to_read() == 0 {
                 break;
@@ -168,14 +174,31 @@ impl Connection {
     }
 
     /// Write until everything is written or the socket is full.
-    fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        self.socket.write(context, &mut self.output)?;
-        let still_queued = self.uncredited.min(self.output.len());
+    fn write<A: Application>(
+        &mut self,
+        context: &mut Context<'_>,
+        thread: &Thread<A>,
+    ) -> Result<(), WriteError> {
+        let written =
+            thread.with_scratch(|scratch| self.socket.write_with_files(context, &mut self.output, scratch));
+        if let Err(WriteError::File(error)) = &written {
+            // The peer must not take what it has for the whole (RFC 9112 §8).
+            self.socket.reset_on_close();
+            thread.application().notice(Notice::FileFailed(error.to_string()));
+        }
+        written?;
+        let still_queued = self.uncredited.min(self.output.held());
         if let Some(control) = &self.control {
             control.written(self.uncredited - still_queued);
         }
         self.uncredited = still_queued;
         Ok(())
+    }
+
+    /// Whether the peer has taken too little of the answers so far to be given another: one that pipelines
+    /// and does not read must not make responses, or open files, pile up here.
+    fn is_backed_up(&self) -> bool {
+        self.output.held() >= HIGH_WATER_BYTES
     }
 
     /// How many bytes may be read now; 0 when the socket is better left alone.
@@ -187,6 +210,7 @@ impl Connection {
             Phase::Closing => 0,
             Phase::Lingering { discarded } => LINGER_BYTES.saturating_sub(discarded),
             Phase::Open if self.waiting.is_some() => 0,
+            Phase::Open if self.engine.is_reading_head() && self.is_backed_up() => 0,
             Phase::Open if self.engine.is_reading_head() => usize::MAX,
             Phase::Open if self.engine.is_reading_content() => {
                 self.control.as_ref().map_or(usize::MAX, ExchangeControl::body_room)

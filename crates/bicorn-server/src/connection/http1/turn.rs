@@ -63,10 +63,18 @@ impl Connection {
     /// Go on with bytes that had to wait, and with an exchange that found no place.
     pub(super) fn take_turn<A: Application>(&mut self, thread: &Thread<A>) {
         self.offer_waiting(thread);
-        if !self.unread.is_empty() && self.waiting.is_none() && self.engine.is_reading_head() {
+        if self.may_take_turn() {
             let unread = std::mem::take(&mut self.unread);
             self.parse(&unread, thread);
         }
+    }
+
+    /// Whether bytes that had to wait may be looked at.
+    pub(super) fn may_take_turn(&self) -> bool {
+        !self.unread.is_empty()
+            && self.waiting.is_none()
+            && self.engine.is_reading_head()
+            && !self.is_backed_up()
     }
 
     fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {

@@ -1,0 +1,29 @@
+"""Apps that send files, for servers in another process."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import parse_qs
+
+from tests.apps import Receive, Scope, Send, body, hello, start
+
+
+async def by_query(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send `?path=`, whole; or `count` bytes of it from `offset` on, `times` times."""
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    query = {name.decode(): values[0].decode() for name, values in parse_qs(scope["query_string"]).items()}
+    if not query:
+        await hello(scope, receive, send)
+        return
+    if "count" not in query:
+        await send(start(headers=[(b"content-length", str(os.path.getsize(query["path"])).encode())]))
+        await send({"type": "http.response.pathsend", "path": query["path"]})
+        return
+    count, times = int(query["count"]), int(query.get("times", 1))
+    await send(start(headers=[(b"content-length", str(count * times).encode())]))
+    for _ in range(times):
+        with open(query["path"], "rb") as file:
+            part = {"file": file, "offset": int(query["offset"]), "count": count, "more_body": True}
+            await send({"type": "http.response.zerocopysend", **part})
+    await send(body())
