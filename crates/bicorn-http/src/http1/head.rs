@@ -31,15 +31,15 @@ impl Default for Limits {
 
 impl Limits {
     /// The head limit with "off" as the largest head that spans can address comfortably.
-    pub(super) fn head_limit(self) -> usize {
+    pub(crate) fn head_limit(self) -> usize {
         if self.head_bytes == 0 { UNLIMITED_HEAD_BYTES } else { self.head_bytes }
     }
 
-    fn target_limit(self) -> usize {
+    pub(crate) fn target_limit(self) -> usize {
         if self.target_bytes == 0 { usize::MAX } else { self.target_bytes }
     }
 
-    fn field_limit(self) -> usize {
+    pub(crate) fn field_limit(self) -> usize {
         if self.fields == 0 { UNLIMITED_FIELDS } else { self.fields }
     }
 }
@@ -184,9 +184,10 @@ impl Semantics {
     }
 }
 
+/// What a field list says about its message.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the field list")]
-struct Seen {
+pub(crate) struct Seen {
     host: bool,
     content_type: bool,
     content_length: Option<u64>,
@@ -196,11 +197,11 @@ struct Seen {
     connection_upgrade: bool,
     upgrade: bool,
     has_other_websocket_version: bool,
-    expects_continue: bool,
+    pub(crate) expects_continue: bool,
 }
 
 impl Seen {
-    fn note(&mut self, field: &Header<'_>) -> Result<(), PeerError> {
+    pub(crate) fn note(&mut self, field: &Header<'_>) -> Result<(), PeerError> {
         let name = field.name.as_bytes();
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
