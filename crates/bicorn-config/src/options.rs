@@ -69,10 +69,12 @@ impl Settings {
     pub fn to_options(&self) -> Vec<(&'static str, SettingValue)> {
         let mut options = self.process_options();
         options.extend(self.connection_options());
+        options.extend(self.http2_options());
+        options.extend(self.reporting_options());
         options
     }
 
-    /// The first half of the declaration, in its order: what is served, where, and how much at a time.
+    /// The beginning of the declaration, in its order: what is served, where, and how much at a time.
     fn process_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
             ("app", text(self.app.as_ref())),
@@ -95,7 +97,7 @@ impl Settings {
         ]
     }
 
-    /// The second half: what happens on one connection, and what is logged about it.
+    /// What happens on one connection.
     fn connection_options(&self) -> Vec<(&'static str, SettingValue)> {
         let graceful_shutdown = self.timeout_graceful_shutdown.map_or(SettingValue::None, whole_seconds);
         vec![
@@ -111,6 +113,26 @@ impl Settings {
             ("headers", SettingValue::Pairs(self.headers.clone())),
             ("server_header", SettingValue::Bool(self.server_header)),
             ("date_header", SettingValue::Bool(self.date_header)),
+        ]
+    }
+
+    /// What happens on one connection that speaks HTTP/2.
+    fn http2_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
+            ("http2", SettingValue::Bool(self.http2)),
+            ("http2_max_concurrent_streams", int(Some(self.http2_max_concurrent_streams))),
+            ("http2_initial_stream_window", int(Some(self.http2_initial_stream_window))),
+            ("http2_initial_connection_window", int(Some(self.http2_initial_connection_window))),
+            ("http2_max_header_list", int(Some(self.http2_max_header_list))),
+            ("http2_timeout_idle", seconds(self.http2_timeout_idle.unwrap_or_default())),
+            ("http2_ping_interval", seconds(self.http2_ping_interval.unwrap_or_default())),
+            ("http2_ping_timeout", seconds(self.http2_ping_timeout.unwrap_or_default())),
+        ]
+    }
+
+    /// Whom to believe, and what to log.
+    fn reporting_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
             ("proxy_headers", SettingValue::Bool(self.proxy_headers)),
             ("forwarded_allow_ips", text(self.forwarded_allow_ips.as_ref())),
             ("log_config", path(self.log_config.as_deref())),

@@ -12,33 +12,39 @@ use crate::http1::Limits;
 use crate::http1::head::Seen;
 use crate::http1::target;
 
-/// One request as HTTP/2 carries it. `Fields` gives name, in lower case, and value of each field.
+/// The pseudo-fields of a request (RFC 9113 §8.3.1), but for `:scheme`: what the connection is, or a trusted proxy
+/// says, counts.
 #[derive(Debug)]
-pub struct Request<'a, Fields> {
+pub struct Request<'a> {
     /// `:method`
     pub method: &'a [u8],
     /// `:authority`, if there is one.
     pub authority: Option<&'a [u8]>,
     /// `:path`; empty for `CONNECT`.
     pub target: &'a [u8],
-    /// The fields behind the pseudo-fields.
-    pub fields: Fields,
 }
 
-/// Make a head. `host` comes first, whichever way the peer named it; the crumbs of `cookie` become one line,
-/// where the first of them stood (RFC 9113 §8.2.3).
+/// Make a head; `fields` gives name, in lower case, and value of each field behind the pseudo-fields. `host` comes
+/// first, whichever way the peer named it; the crumbs of `cookie` become one line, where the first of them stood
+/// (RFC 9113 §8.2.3).
 ///
 /// # Errors
 /// The request is malformed, or crosses a limit.
-pub fn head<'a, Fields>(request: &Request<'a, Fields>, limits: Limits) -> Result<RequestHead, PeerError>
+pub fn head<'a, Fields>(
+    request: &Request<'a>,
+    fields: impl Fn() -> Fields,
+    limits: Limits,
+) -> Result<RequestHead, PeerError>
 where
-    Fields: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    Fields: Iterator<Item = (&'a str, &'a [u8])>,
 {
     let target = check_target(request.method, request.target, limits)?;
-    let host = host(request)?;
+    let host = host(request.authority, fields())?;
     let mut seen = Seen::default();
     seen.note(&Header { name: "host", value: host })?;
-    let mut block = Block::new(usual_bytes(request), limits);
+    let length: usize = fields().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let mut block =
+        Block::new(request.method.len() + request.target.len() + host.len() + length + 32, limits);
     block.put(request.method);
     block.put(b" ");
     let path_start = block.bytes.len();
@@ -46,13 +52,13 @@ where
     block.put(b" HTTP/2\r\n");
     let field_start = block.bytes.len();
     block.field("host", [host].into_iter())?;
-    for (name, value) in request.fields.clone() {
+    for (name, value) in fields() {
         match name {
             "host" => {}
             "cookie" if block.has_cookie => {}
             "cookie" => {
                 block.has_cookie = true;
-                let crumbs = request.fields.clone().filter(|(name, _)| *name == "cookie");
+                let crumbs = fields().filter(|(name, _)| *name == "cookie");
                 block.field(name, crumbs.map(|(_, value)| value))?;
             }
             _ => {
@@ -86,13 +92,13 @@ fn check_target<'a>(method: &[u8], text: &'a [u8], limits: Limits) -> Result<tar
 
 /// What the request is for: `:authority`, or the only `host`. RFC 9113 §8.3.1 lets a server refuse a request
 /// in which they differ, and the two must not be told apart by what is behind this server.
-fn host<'a, Fields>(request: &Request<'a, Fields>) -> Result<&'a [u8], PeerError>
-where
-    Fields: Iterator<Item = (&'a str, &'a [u8])> + Clone,
-{
-    let mut named = request.authority;
+fn host<'a>(
+    authority: Option<&'a [u8]>,
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Result<&'a [u8], PeerError> {
+    let mut named = authority;
     let mut has_field = false;
-    for (_, value) in request.fields.clone().filter(|(name, _)| *name == "host") {
+    for (_, value) in fields.filter(|(name, _)| *name == "host") {
         if has_field || named.is_some_and(|named| named != value) {
             return Err(PeerError::Host);
         }
@@ -100,15 +106,6 @@ where
         named = Some(value);
     }
     named.ok_or(PeerError::Host)
-}
-
-fn usual_bytes<'a, Fields>(request: &Request<'a, Fields>) -> usize
-where
-    Fields: Iterator<Item = (&'a str, &'a [u8])> + Clone,
-{
-    let fields: usize = request.fields.clone().map(|(name, value)| name.len() + value.len() + 4).sum();
-    let line = request.method.len() + request.target.len() + 16;
-    line + fields + request.authority.map_or(0, |authority| authority.len() + 8)
 }
 
 /// A head in the making.
@@ -177,10 +174,9 @@ mod tests {
         target: &'a str,
         fields: Pairs<'a>,
     ) -> Result<RequestHead, PeerError> {
-        let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
         let authority = authority.map(str::as_bytes);
-        let request = Request { method: method.as_bytes(), authority, target: target.as_bytes(), fields };
-        head(&request, Limits::default())
+        let request = Request { method: method.as_bytes(), authority, target: target.as_bytes() };
+        head(&request, || fields.iter().map(|(name, value)| (*name, value.as_bytes())), Limits::default())
     }
 
     #[test]
