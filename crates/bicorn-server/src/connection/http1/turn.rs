@@ -174,7 +174,12 @@ impl Connection {
             thread.application().notice(Notice::InvalidRequest(error));
         }
         self.must_reset = self.engine.is_delimited_by_close();
-        thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
+        // A peer of which the first word fits neither version is answered in neither (RFC 9113 §3.4).
+        let is_foreign =
+            error == PeerError::Protocol && !self.has_served && thread.settings().http2.is_some();
+        if !is_foreign {
+            thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
+        }
         self.give_up_exchange();
         self.unread = Vec::new();
         self.must_linger = true;
