@@ -246,6 +246,11 @@ impl Connection {
         }
     }
 
+    /// Whether what was said can become nothing but HTTP/2's preface, whose method is reserved (RFC 9113 §11.6).
+    pub(super) fn is_saying_preface(&self) -> bool {
+        self.undecided.as_ref().is_some_and(|said| said.len() >= b"PRI ".len())
+    }
+
     /// It is HTTP/1 that is spoken, or nothing more will be said.
     pub(super) fn stop_deciding<A: Application>(&mut self, thread: &Thread<A>) {
         if let Some(said) = self.undecided.take() {

@@ -94,9 +94,9 @@ impl Carrier {
         self.0.borrow().is_flooded
     }
 
-    /// Whether a request has begun to arrive.
-    pub(super) fn is_in_block(&self) -> bool {
-        self.0.borrow().flood.is_in_block()
+    /// Whether the preface or a field block has begun and is not complete.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.0.borrow().flood.is_in_head()
     }
 
     /// Whether the socket takes nothing more for the moment.

@@ -51,8 +51,9 @@ impl Connection {
         let parts = Parts { control, respond, receive, waker, is_head, expects_continue, now };
         let mut stream = Box::new(Stream::new(parts));
         // All content that came along is one event, and nobody hears of a request that was withdrawn.
-        if stream.receive(now).is_err() {
+        if let Err(lost) = stream.receive(now) {
             stream.disconnect();
+            self.forget(serial, &lost);
             return;
         }
         if stream.awaits_content() {

@@ -29,6 +29,12 @@ const FIELD_BLOCK_BYTES: usize = 256 * 1024;
 
 const HEADER_BYTES: usize = 9;
 
+/// Flag of HEADERS and CONTINUATION: the field block ends with this frame.
+const END_HEADERS: u8 = 0x4;
+
+/// Flag of SETTINGS: it is not one's own, but the other's that was heard.
+const ACK: u8 = 0x1;
+
 /// Bytes before the first frame: the client preface (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
 
@@ -55,6 +61,8 @@ pub(super) struct Flood {
     is_block_payload: bool,
     /// Bytes of the field block that has begun and has not ended; 0 between blocks.
     block_bytes: usize,
+    /// The preface is complete: its SETTINGS frame has come (RFC 9113 §3.4).
+    has_begun: bool,
     /// When the period began, in milliseconds.
     since: u64,
     controls: u32,
@@ -73,6 +81,7 @@ impl Flood {
             skip: PREFACE_BYTES,
             is_block_payload: false,
             block_bytes: 0,
+            has_begun: false,
             since: 0,
             controls: 0,
             others: 0,
@@ -87,9 +96,9 @@ impl Flood {
         self.sent = self.sent.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
-    /// Whether a field block has begun and is not complete.
-    pub(super) fn is_in_block(&self) -> bool {
-        self.block_bytes > 0 || (self.is_block_payload && self.skip > 0)
+    /// Whether the peer must go on before anything else can happen: the preface or a field block is incomplete.
+    pub(super) fn is_in_head(&self) -> bool {
+        !self.has_begun || self.block_bytes > 0 || (self.is_block_payload && self.skip > 0)
     }
 
     /// Look at what arrived at a time in milliseconds. False when the peer has gone too far.
@@ -129,6 +138,7 @@ impl Flood {
         let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         let kind = kind_of(kind);
         self.skip = length;
+        self.has_begun |= kind == Settings && flags & ACK == 0;
         self.is_block_payload = matches!(kind, Headers | Continuation);
         match kind {
             Kind::Data => return true,
@@ -142,7 +152,6 @@ impl Flood {
             Other => self.others = self.others.saturating_add(1),
         }
         if self.is_block_payload {
-            const END_HEADERS: u8 = 0x4;
             // The frame header counts as well: empty frames are not free.
             self.block_bytes += HEADER_BYTES + length;
             let is_bounded = self.block_bytes <= FIELD_BLOCK_BYTES;
@@ -241,14 +250,16 @@ mod tests {
     fn a_field_block_is_open_until_its_last_frame() {
         let mut flood = Flood::new();
         flood.take(&[0; PREFACE_BYTES], 0);
-        assert!(!flood.is_in_block());
+        assert!(flood.is_in_head());
+        flood.take(&frame(0, 4, 0), 0);
+        assert!(!flood.is_in_head());
         flood.take(&frame(10, 1, 4)[..12], 0);
-        assert!(flood.is_in_block());
+        assert!(flood.is_in_head());
         flood.take(&[0; 7], 0);
-        assert!(!flood.is_in_block());
+        assert!(!flood.is_in_head());
         flood.take(&frame(10, 1, 0), 0);
-        assert!(flood.is_in_block());
+        assert!(flood.is_in_head());
         flood.take(&frame(3, 9, 4), 0);
-        assert!(!flood.is_in_block());
+        assert!(!flood.is_in_head());
     }
 }

@@ -38,7 +38,7 @@ use crate::settings::Http2;
 use carrier::Carrier;
 use fields::Defaults;
 use ready::Ready;
-use stream::{Fed, Stream};
+use stream::{Fed, Lost, Stream};
 use wait::Wait;
 
 /// What a peer that speaks HTTP/2 says first (RFC 9113 §3.4).
@@ -86,6 +86,8 @@ pub(crate) struct Connection {
     pings: Option<PingPong>,
     /// GOAWAY was sent or is about to be: no stream comes any more, but for those on their way.
     is_leaving: bool,
+    /// Streams that ended because the peer gave more credit than there can be.
+    overflows: usize,
     /// The peer has gone too far and was told to calm down.
     is_calming: bool,
     /// Bytes read for nobody behind the end.
@@ -116,7 +118,7 @@ impl Connection {
             .max_concurrent_streams(max_concurrent_streams)
             .max_header_list_size(max_header_list)
             .max_send_buffer_size(SEND_BUFFER_BYTES)
-            .max_local_error_reset_streams(Some(LOCAL_RESETS))
+            .max_local_error_reset_streams(Some(LOCAL_RESETS - 1))
             .max_pending_accept_reset_streams(PENDING_RESETS)
             .handshake(carrier.clone());
         Self {
@@ -132,6 +134,7 @@ impl Connection {
             defaults: Defaults::default(),
             pings: None,
             is_leaving: false,
+            overflows: 0,
             is_calming: false,
             lingered: None,
             wait: Wait::Nothing,
@@ -203,7 +206,7 @@ impl Connection {
                 self.lose_all();
                 break;
             }
-            if self.carrier.is_flooded() && !self.is_calming {
+            if (self.carrier.is_flooded() || self.overflows >= LOCAL_RESETS) && !self.is_calming {
                 self.calm_down();
                 continue;
             }
@@ -266,7 +269,7 @@ impl Connection {
                     stream.stalled_at.get_or_insert(now);
                     self.note_stall(now, thread);
                 }
-                Err(stream::Lost) => self.lose(serial),
+                Err(lost) => self.forget(serial, &lost),
             }
         }
     }
@@ -284,8 +287,8 @@ impl Connection {
     fn attend(&mut self, serial: u64) {
         let now = self.carrier.now();
         let Some(stream) = self.streams.get_mut(&serial) else { return };
-        if stream.receive(now).is_err() {
-            self.lose(serial);
+        if let Err(lost) = stream.receive(now) {
+            self.forget(serial, &lost);
         } else if stream.has_output() {
             self.list(serial);
         } else {
@@ -297,6 +300,12 @@ impl Connection {
         if self.streams.get(&serial).is_some_and(|stream| stream.is_over()) {
             self.streams.remove(&serial);
         }
+    }
+
+    /// A stream is gone, through the peer's fault or wish.
+    fn forget(&mut self, serial: u64, lost: &Lost) {
+        self.overflows += usize::from(lost.is_overflow);
+        self.lose(serial);
     }
 
     /// A stream is gone: its application hears of it.

@@ -28,7 +28,16 @@ pub(super) const SHARE_BYTES: usize = 16 * 1024;
 
 /// The stream cannot go on: reset by the peer, or by h2 for an error of the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Lost;
+pub(super) struct Lost {
+    /// The peer gave more credit than there can be (RFC 9113 §6.9.1): the one error of which h2 keeps no count.
+    pub(super) is_overflow: bool,
+}
+
+impl Lost {
+    fn because(reason: Option<Reason>) -> Self {
+        Self { is_overflow: reason == Some(Reason::FLOW_CONTROL_ERROR) }
+    }
+}
 
 /// The application's content does not fit the length it announced.
 #[derive(Debug, PartialEq, Eq)]
@@ -139,7 +148,10 @@ impl Stream {
             Some(send) => send.poll_reset(&mut context),
             None => self.respond.poll_reset(&mut context),
         };
-        if reset.is_ready() { Err(Lost) } else { Ok(()) }
+        match reset {
+            Poll::Pending => Ok(()),
+            Poll::Ready(reason) => Err(Lost::because(reason.ok())),
+        }
     }
 
     fn take_content(&mut self, context: &mut Context<'_>, now: u64) -> Result<(), Lost> {
@@ -158,7 +170,7 @@ impl Stream {
                         let _ = self.receive.flow_control().release_capacity(content.len());
                     }
                 }
-                Poll::Ready(Some(Err(_))) => return Err(Lost),
+                Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
                 // Trailer fields may be left; ASGI has no place for them.
                 Poll::Ready(None) => {
                     self.is_request_complete = true;
@@ -307,7 +319,8 @@ impl Stream {
                 match send.poll_capacity(&mut Context::from_waker(&self.waker)) {
                     Poll::Pending => return Ok(Fed::Blocked),
                     Poll::Ready(Some(Ok(_))) => continue,
-                    Poll::Ready(_) => return Err(Lost),
+                    Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
+                    Poll::Ready(None) => return Err(Lost::because(None)),
                 }
             }
             share -= capacity;
@@ -319,7 +332,7 @@ impl Stream {
                 self.outbox.pop_front();
             }
             let is_end = self.is_last && self.outbox.is_empty() && self.trailers.is_none();
-            send.send_data(bytes, is_end).map_err(|_| Lost)?;
+            send.send_data(bytes, is_end).map_err(|_| Lost::because(None))?;
             if let Some(control) = &self.control {
                 control.written(credit);
             }
@@ -334,7 +347,7 @@ impl Stream {
                 Some(trailers) => send.send_trailers(trailers),
                 None => send.send_data(Bytes::new(), true),
             };
-            ended.map_err(|_| Lost)?;
+            ended.map_err(|_| Lost::because(None))?;
             self.complete();
         }
         Ok(Fed::Empty)

@@ -43,7 +43,7 @@ impl Connection {
         match self.engine {
             Engine::Over => Wait::Linger,
             Engine::Handshake(_) => Wait::Head,
-            Engine::Open(_) if self.carrier.is_in_block() => Wait::Head,
+            Engine::Open(_) if self.carrier.is_in_head() => Wait::Head,
             Engine::Open(_) if !self.streams.is_empty() => Wait::Streams,
             Engine::Open(_) if self.is_leaving => Wait::Leave,
             Engine::Open(_) => Wait::NextStream,
