@@ -31,6 +31,7 @@ const READS: u32 = 16;
 pub(super) struct Carrier(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the stream of bytes")]
 struct Inner {
     socket: Socket,
     /// Read before h2 was there.

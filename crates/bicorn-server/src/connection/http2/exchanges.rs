@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bicorn_http::exchange::{Bounds, HIGH_WATER_BYTES, LOW_WATER_BYTES};
 use bicorn_http::{Action, Exchange, ExchangeId, PeerError, ResponseHead, ResponsePart};
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use http::{Request, Response};
 
 use super::Connection;
@@ -100,8 +100,8 @@ impl Connection {
             Action::Interim(head) => stream.send_interim(head),
             Action::Respond(part) => self.respond(serial, part, thread),
             // The other streams have nothing to do with it: behind a complete response there is nothing to close.
-            Action::Close if stream.is_answered() => {}
-            Action::Close => self.reset(serial, Reason::INTERNAL_ERROR),
+            Action::Close if stream.is_settled() => {}
+            Action::Close => self.broken.push(serial),
         }
     }
 
@@ -111,7 +111,7 @@ impl Connection {
         match stream.respond(part, &self.defaults) {
             Ok(()) if stream.has_output() => self.list(serial),
             Ok(()) => self.drop_if_over(serial),
-            Err(Broken) => self.reset(serial, Reason::INTERNAL_ERROR),
+            Err(Broken) => self.broken.push(serial),
         }
     }
 

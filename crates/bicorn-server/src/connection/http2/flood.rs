@@ -13,7 +13,7 @@ const PERIOD_MILLIS: u64 = 10_000;
 /// and a few SETTINGS).
 const CONTROL_FRAMES: u32 = 1_000;
 
-/// Frames in a period that need no answer, such as PRIORITY and WINDOW_UPDATE (nginx closes at 10,000 a
+/// Frames in a period that need no answer, such as PRIORITY and `WINDOW_UPDATE` (nginx closes at 10,000 a
 /// connection), above one for every [`EARNING_BYTES`] that this side sends.
 const OTHER_FRAMES: u32 = 10_000;
 

@@ -82,6 +82,8 @@ pub(crate) struct Connection {
     ready: Ready,
     /// Streams that may have something to hand over, in the order of their turns.
     listed: VecDeque<u64>,
+    /// Streams whose response was given up: they end behind what there is of it.
+    broken: Vec<u64>,
     defaults: Defaults,
     pings: Option<PingPong>,
     /// GOAWAY was sent or is about to be: no stream comes any more, but for those on their way.
@@ -131,6 +133,7 @@ impl Connection {
             waiting: VecDeque::new(),
             ready: Ready::default(),
             listed: VecDeque::new(),
+            broken: Vec::new(),
             defaults: Defaults::default(),
             pings: None,
             is_leaving: false,
@@ -210,8 +213,9 @@ impl Connection {
                 self.calm_down();
                 continue;
             }
+            let has_reset = self.reset_broken();
             self.ready.take(&mut woken);
-            let is_still = woken.is_empty();
+            let is_still = woken.is_empty() && !has_reset;
             for serial in woken.drain(..) {
                 self.attend(serial);
             }
@@ -274,6 +278,20 @@ impl Connection {
         }
     }
 
+    /// End the streams whose response was given up, once what there is of it has left; true if there were any.
+    fn reset_broken(&mut self) -> bool {
+        let mut has_reset = false;
+        for serial in std::mem::take(&mut self.broken) {
+            if self.streams.get(&serial).is_some_and(|stream| stream.has_said_all()) {
+                self.reset(serial, Reason::INTERNAL_ERROR);
+                has_reset = true;
+            } else if self.streams.contains_key(&serial) {
+                self.broken.push(serial);
+            }
+        }
+        has_reset
+    }
+
     /// Note that a stream may have something to hand over.
     fn list(&mut self, serial: u64) {
         if let Some(stream) = self.streams.get_mut(&serial)
@@ -331,6 +349,7 @@ impl Connection {
         self.waiting.clear();
         self.streams.clear();
         self.listed.clear();
+        self.broken.clear();
     }
 
     /// RFC 9113 §10.5: the peer makes more work than a peer in good faith.

@@ -73,6 +73,7 @@ struct Piece {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the stream")]
 pub(super) struct Stream {
     /// The application's side; `None` once its response is complete.
     control: Option<ExchangeControl>,
@@ -159,15 +160,15 @@ impl Stream {
         loop {
             match self.receive.poll_data(context) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Ok(content))) => {
+                Poll::Ready(Some(Ok(bytes))) => {
                     self.received_at = now;
                     if let Some(control) = &self.control {
-                        self.unreleased += content.len();
-                        arrival.get_or_insert_with(|| control.arrival()).push(&content);
+                        self.unreleased += bytes.len();
+                        arrival.get_or_insert_with(|| control.arrival()).push(&bytes);
                     } else {
-                        self.drained += content.len() as u64;
+                        self.drained += bytes.len() as u64;
                         // It cannot be more than arrived.
-                        let _ = self.receive.flow_control().release_capacity(content.len());
+                        let _ = self.receive.flow_control().release_capacity(bytes.len());
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
@@ -373,9 +374,14 @@ impl Stream {
         matches!(self.writing, Writing::Complete) && (self.is_request_complete || self.drained > DRAIN_BYTES)
     }
 
-    /// Whether the application's part is over.
-    pub(super) fn is_answered(&self) -> bool {
-        matches!(self.writing, Writing::Complete)
+    /// Whether the application has given a whole response.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_last
+    }
+
+    /// Whether all that may leave has left: a response that was given up ends behind it.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.outbox.is_empty() || self.stalled_at.is_some()
     }
 
     /// Tell the peer that the stream ends here.

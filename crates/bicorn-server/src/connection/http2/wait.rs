@@ -172,10 +172,12 @@ impl Connection {
 
     /// The peer sends no content: say so, if an answer can still be given.
     fn time_out<A: Application>(&mut self, serial: u64, thread: &Thread<A>) {
-        let is_answerable = |stream: &Box<super::Stream>| !stream.has_begun_answer();
-        if !self.streams.get(&serial).is_some_and(is_answerable) {
-            let is_answered = self.streams.get(&serial).is_some_and(|stream| stream.is_answered());
-            return if is_answered { self.lose(serial) } else { self.reset(serial, Reason::CANCEL) };
+        let Some(stream) = self.streams.get(&serial) else { return };
+        if stream.is_settled() {
+            return self.lose(serial);
+        }
+        if stream.has_begun_answer() {
+            return self.reset(serial, Reason::CANCEL);
         }
         let refusal = self.refusal(PeerError::Timeout, false, thread);
         if let (Some(stream), Some((response, content))) = (self.streams.get_mut(&serial), refusal) {
