@@ -37,6 +37,14 @@ OWN_OPTIONS = {
     "timeout_request_body": 30.0,
     "timeout_write": 30.0,
     "timeout_tls_handshake": 10.0,
+    "http2": True,
+    "http2_max_concurrent_streams": 100,
+    "http2_initial_stream_window": 65_536,
+    "http2_initial_connection_window": 1_048_576,
+    "http2_max_header_list": 65_536,
+    "http2_timeout_idle": 75.0,
+    "http2_ping_interval": 20.0,
+    "http2_ping_timeout": 20.0,
 }
 
 Make = Callable[..., Any]

@@ -108,6 +108,14 @@ class Config:
         timeout_request_body: float = 30.0,
         timeout_write: float = 30.0,
         timeout_tls_handshake: float = 10.0,
+        http2: bool = True,
+        http2_max_concurrent_streams: int = 100,
+        http2_initial_stream_window: int = 65_536,
+        http2_initial_connection_window: int = 1_048_576,
+        http2_max_header_list: int = 65_536,
+        http2_timeout_idle: float = 75.0,
+        http2_ping_interval: float = 20.0,
+        http2_ping_timeout: float = 20.0,
     ) -> None:
         """Keep the options, configure logging and read the env-file: all before the app is imported.
 
@@ -157,6 +165,14 @@ class Config:
         self.timeout_request_body = timeout_request_body
         self.timeout_write = timeout_write
         self.timeout_tls_handshake = timeout_tls_handshake
+        self.http2 = http2
+        self.http2_max_concurrent_streams = http2_max_concurrent_streams
+        self.http2_initial_stream_window = http2_initial_stream_window
+        self.http2_initial_connection_window = http2_initial_connection_window
+        self.http2_max_header_list = http2_max_header_list
+        self.http2_timeout_idle = http2_timeout_idle
+        self.http2_ping_interval = http2_ping_interval
+        self.http2_ping_timeout = http2_ping_timeout
 
         # What `load` makes.
         self.loaded = False

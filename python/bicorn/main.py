@@ -102,6 +102,14 @@ def run(
     timeout_request_body: float = 30.0,
     timeout_write: float = 30.0,
     timeout_tls_handshake: float = 10.0,
+    http2: bool = True,
+    http2_max_concurrent_streams: int = 100,
+    http2_initial_stream_window: int = 65_536,
+    http2_initial_connection_window: int = 1_048_576,
+    http2_max_header_list: int = 65_536,
+    http2_timeout_idle: float = 75.0,
+    http2_ping_interval: float = 20.0,
+    http2_ping_timeout: float = 20.0,
 ) -> None:
     """Serve an app, or what its import string names, until a signal ends it.
 

@@ -72,7 +72,9 @@ impl Settings {
         let mut options = self.process_options();
         options.extend(self.connection_options());
         options.extend(self.tls_options());
+        options.extend(self.http2_options());
         options.extend(self.http_options());
+        options.extend(self.reporting_options());
         options
     }
 
@@ -128,13 +130,33 @@ impl Settings {
         ]
     }
 
-    /// The rest: what is in requests and responses, and what is logged about them.
+    /// What is in requests and responses.
     fn http_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
             ("root_path", text(Some(&self.root_path))),
             ("headers", SettingValue::Pairs(self.headers.clone())),
             ("server_header", SettingValue::Bool(self.server_header)),
             ("date_header", SettingValue::Bool(self.date_header)),
+        ]
+    }
+
+    /// What happens on one connection that speaks HTTP/2.
+    fn http2_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
+            ("http2", SettingValue::Bool(self.http2)),
+            ("http2_max_concurrent_streams", int(Some(self.http2_max_concurrent_streams))),
+            ("http2_initial_stream_window", int(Some(self.http2_initial_stream_window))),
+            ("http2_initial_connection_window", int(Some(self.http2_initial_connection_window))),
+            ("http2_max_header_list", int(Some(self.http2_max_header_list))),
+            ("http2_timeout_idle", seconds(self.http2_timeout_idle.unwrap_or_default())),
+            ("http2_ping_interval", seconds(self.http2_ping_interval.unwrap_or_default())),
+            ("http2_ping_timeout", seconds(self.http2_ping_timeout.unwrap_or_default())),
+        ]
+    }
+
+    /// Whom to believe, and what to log.
+    fn reporting_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
             ("proxy_headers", SettingValue::Bool(self.proxy_headers)),
             ("forwarded_allow_ips", text(self.forwarded_allow_ips.as_ref())),
             ("log_config", path(self.log_config.as_deref())),

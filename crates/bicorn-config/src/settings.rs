@@ -23,6 +23,7 @@ const PROCESSING: &str = "Concurrency and limits";
 const TIMEOUTS: &str = "Timeouts";
 const TLS: &str = "TLS";
 const HTTP: &str = "HTTP";
+const HTTP2: &str = "HTTP/2";
 const PROXIES: &str = "Proxies";
 const LOGGING: &str = "Logging";
 
@@ -299,6 +300,61 @@ pub struct Settings {
     /// Send a date header with every response
     #[arg(help_heading = HTTP, long, default_value_t = true)]
     pub date_header: bool,
+
+    /// Speak HTTP/2 with clients that ask for it
+    ///
+    /// One port speaks both: over TLS the client's ALPN decides, on a clear port its first bytes (prior knowledge).
+    #[arg(help_heading = HTTP2, long, default_value_t = true)]
+    pub http2: bool,
+
+    /// Requests that an HTTP/2 connection may have open at a time
+    ///
+    /// Each has a task of the application. RFC 9113 advises against less than 100.
+    #[arg(
+        help_heading = HTTP2, long, value_name = "COUNT",
+        default_value_t = 100, value_parser = whole_number::<u32>(1..=i64::from(u32::MAX))
+    )]
+    pub http2_max_concurrent_streams: u32,
+
+    /// Bytes of one request's body that may be on their way to the application
+    #[arg(
+        help_heading = HTTP2, long, value_name = "BYTES",
+        default_value_t = 65_536, value_parser = whole_number::<u32>(1024..=i64::from(i32::MAX))
+    )]
+    pub http2_initial_stream_window: u32,
+
+    /// Bytes of all request bodies of an HTTP/2 connection that may be on their way
+    ///
+    /// Bounds the memory of a connection that uploads; less than 65535 is not possible.
+    #[arg(
+        help_heading = HTTP2, long, value_name = "BYTES",
+        default_value_t = 1_048_576, value_parser = whole_number::<u32>(65_535..=i64::from(i32::MAX))
+    )]
+    pub http2_initial_connection_window: u32,
+
+    /// Size beyond which the headers of an HTTP/2 request are answered with 431
+    ///
+    /// As HTTP/2 counts: names, values and 32 bytes for each. The limits of a request head hold as well.
+    #[arg(
+        help_heading = HTTP2, long, value_name = "BYTES",
+        default_value_t = 65_536, value_parser = whole_number::<u32>(1024..=16_777_216)
+    )]
+    pub http2_max_header_list: u32,
+
+    /// Seconds that an HTTP/2 connection without open requests is kept; 0 keeps it without a deadline
+    ///
+    /// Takes the place of --timeout-keep-alive: a client opens one connection for everything, and opening it
+    /// costs it more.
+    #[arg(help_heading = HTTP2, long, value_name = "SECONDS", default_value = "75", value_parser = deadline)]
+    pub http2_timeout_idle: Deadline,
+
+    /// Seconds that a client with open requests may be silent before it is sent a PING; 0 sends none
+    #[arg(help_heading = HTTP2, long, value_name = "SECONDS", default_value = "20", value_parser = deadline)]
+    pub http2_ping_interval: Deadline,
+
+    /// Seconds in which a PING must be answered, before the connection is closed; 0 is no deadline
+    #[arg(help_heading = HTTP2, long, value_name = "SECONDS", default_value = "20", value_parser = deadline)]
+    pub http2_ping_timeout: Deadline,
 
     /// Take client address and scheme from X-Forwarded-For and X-Forwarded-Proto
     ///

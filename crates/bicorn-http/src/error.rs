@@ -11,6 +11,8 @@ use std::fmt;
 pub enum PeerError {
     /// The request line is not `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
     RequestLine,
+    /// The third and last word of the request line is no version of any protocol (RFC 9112 §2.3): not HTTP/1.
+    Protocol,
     /// The request target has no form that fits its method, or holds a byte no URI may hold (RFC 9112 §3.2).
     Target,
     /// A version this server does not speak (RFC 9112 §2.3).
@@ -67,6 +69,7 @@ impl PeerError {
     pub fn status(self) -> u16 {
         match self {
             Self::RequestLine
+            | Self::Protocol
             | Self::Target
             | Self::Field
             | Self::LineEnd
@@ -122,6 +125,7 @@ impl PeerError {
     fn reason(self) -> &'static str {
         match self {
             Self::RequestLine => "malformed request line",
+            Self::Protocol => "neither HTTP/1 nor HTTP/2",
             Self::Target => "malformed request target",
             Self::Version => "unsupported HTTP version",
             Self::Field => "malformed field line",

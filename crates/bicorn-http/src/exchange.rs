@@ -30,6 +30,31 @@ pub const LOW_WATER_BYTES: usize = 32 * 1024;
 /// Request content that may wait for the application before the socket is no longer read.
 pub const BODY_HIGH_WATER_BYTES: usize = 64 * 1024;
 
+/// How far the two sides of one exchange may be ahead of each other, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Response content beyond which [`ResponseSender::poll_ready`] waits.
+    pub high_water: usize,
+    /// An application that waits goes on below this.
+    pub low_water: usize,
+    /// Request content that may wait for the application.
+    pub body: usize,
+    /// Taking at least so much request content is told the connection, with [`Action::Resume`].
+    pub tell: usize,
+}
+
+impl Default for Bounds {
+    /// Those of HTTP/1, where an exchange has the connection to itself.
+    fn default() -> Self {
+        Self {
+            high_water: HIGH_WATER_BYTES,
+            low_water: LOW_WATER_BYTES,
+            body: BODY_HIGH_WATER_BYTES,
+            tell: BODY_HIGH_WATER_BYTES,
+        }
+    }
+}
+
 /// Names an exchange to its I/O thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExchangeId {
@@ -53,8 +78,19 @@ pub struct Exchange {
 impl Exchange {
     /// Make both halves.
     pub fn new(head: RequestHead, id: ExchangeId, mailbox: Arc<Mailbox>) -> (Self, ExchangeControl) {
+        Self::with_bounds(head, id, mailbox, Bounds::default())
+    }
+
+    /// Make both halves, for a connection with other bounds than HTTP/1's.
+    pub fn with_bounds(
+        head: RequestHead,
+        id: ExchangeId,
+        mailbox: Arc<Mailbox>,
+        bounds: Bounds,
+    ) -> (Self, ExchangeControl) {
         let shared = Arc::new(Shared {
             id,
+            bounds,
             mailbox,
             inbound: Mutex::new(Inbound::default()),
             unsent: AtomicUsize::new(0),
@@ -70,6 +106,7 @@ impl Exchange {
 #[derive(Debug)]
 struct Shared {
     id: ExchangeId,
+    bounds: Bounds,
     mailbox: Arc<Mailbox>,
     inbound: Mutex<Inbound>,
     /// Content sent by the application and not yet taken by the socket: see [`cost`](crate::ResponseBody::cost).
@@ -85,7 +122,7 @@ struct Inbound {
     is_complete: bool,
     /// The peer will send nothing more, or is gone.
     is_finished: bool,
-    /// The connection does not read because there is much `content`.
+    /// The connection wants to hear when `content` is taken.
     is_paused: bool,
     /// Woken once when any of the above, or `unsent`, changes in the application's favour.
     waker: Option<Waker>,
@@ -225,9 +262,9 @@ impl ResponseSender {
         self.is_gone() || self.shared.lock().is_finished
     }
 
-    /// Whether there is room for more content ([`HIGH_WATER_BYTES`]), or nobody to hold it back for.
+    /// Whether there is room for more content ([`Bounds::high_water`]), or nobody to hold it back for.
     pub fn is_ready(&self) -> bool {
-        self.shared.unsent.load(Ordering::Acquire) < HIGH_WATER_BYTES || self.is_gone()
+        self.shared.unsent.load(Ordering::Acquire) < self.shared.bounds.high_water || self.is_gone()
     }
 
     /// Like [`ResponseSender::is_ready`]; when there is no room, `waker` is woken once there may be.
@@ -255,21 +292,22 @@ impl Drop for ResponseSender {
 pub struct Arrival<'a> {
     /// `None` only while it is dropped.
     inbound: Option<MutexGuard<'a, Inbound>>,
+    bounds: Bounds,
 }
 
 impl Arrival<'_> {
-    /// Add content. Once [`BODY_HIGH_WATER_BYTES`] wait, the application will ask for more with
-    /// [`Action::Resume`].
+    /// Add content. Once [`Bounds::tell`] wait, the connection hears with [`Action::Resume`] when they are
+    /// taken.
     pub fn push(&mut self, content: &[u8]) {
         let Some(inbound) = &mut self.inbound else { return };
         let (length, spare) = (inbound.content.len(), inbound.content.capacity() - inbound.content.len());
         if spare < content.len() {
             // Double, but never beyond the mark: unused capacity is memory, too.
-            let room = BODY_HIGH_WATER_BYTES.saturating_sub(length);
+            let room = self.bounds.body.saturating_sub(length);
             inbound.content.reserve_exact(content.len().max(length.min(room)));
         }
         inbound.content.extend_from_slice(content);
-        inbound.is_paused = inbound.content.len() >= BODY_HIGH_WATER_BYTES;
+        inbound.is_paused = inbound.content.len() >= self.bounds.tell;
     }
 
     /// The content is complete.
@@ -304,12 +342,17 @@ impl ExchangeControl {
 
     /// Hand content up. The application sees all of it, and the end if it came along, at once.
     pub fn arrival(&self) -> Arrival<'_> {
-        Arrival { inbound: Some(self.shared.lock()) }
+        Arrival { inbound: Some(self.shared.lock()), bounds: self.shared.bounds }
     }
 
     /// How many more bytes of content may come.
     pub fn body_room(&self) -> usize {
-        BODY_HIGH_WATER_BYTES.saturating_sub(self.shared.lock().content.len())
+        self.shared.bounds.body.saturating_sub(self.waiting_bytes())
+    }
+
+    /// How much content the application has not taken, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.shared.lock().content.len()
     }
 
     /// The peer will send nothing more, but may still read.
@@ -330,7 +373,8 @@ impl ExchangeControl {
         }
         let before = self.shared.unsent.fetch_sub(bytes, Ordering::AcqRel);
         let after = before.saturating_sub(bytes);
-        if before > LOW_WATER_BYTES && after <= LOW_WATER_BYTES {
+        let low_water = self.shared.bounds.low_water;
+        if before > low_water && after <= low_water {
             self.shared.update(|_| {});
         }
     }

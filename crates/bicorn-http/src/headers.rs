@@ -235,13 +235,14 @@ impl ResponseHead {
         &self.lines
     }
 
+    /// All fields as `name: value CRLF` lines, to keep.
+    pub fn into_lines(self) -> Vec<u8> {
+        self.lines
+    }
+
     /// Name and value of each field, in order.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.lines.split_inclusive(|byte| *byte == b'\n').filter_map(|line| {
-            let line = line.strip_suffix(b"\r\n")?;
-            let colon = memchr(b':', line)?;
-            Some((&line[..colon], line[colon + 1..].strip_prefix(b" ")?))
-        })
+        split_lines(&self.lines)
     }
 
     /// The first `content-length` of the application.
@@ -258,6 +259,15 @@ impl ResponseHead {
     pub fn has_connection_close(&self) -> bool {
         self.has_connection_close
     }
+}
+
+/// Name and value of each line of a block of `name: value CRLF` lines, in order.
+pub fn split_lines(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.split_inclusive(|byte| *byte == b'\n').filter_map(|line| {
+        let line = line.strip_suffix(b"\r\n")?;
+        let colon = memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].strip_prefix(b" ")?))
+    })
 }
 
 /// Whether a comma-separated list (RFC 9110 §5.6.1) has this member, compared without case.

@@ -8,7 +8,7 @@ use bicorn_config::{
 use bicorn_http::http1::Limits;
 use bicorn_server::forwarded::TrustedProxies;
 use bicorn_server::tls::{ClientCertificates, Tls, TlsError, TlsSettings, Versions};
-use bicorn_server::{Deadlines, Settings as ServerSettings};
+use bicorn_server::{Deadlines, Http2, Settings as ServerSettings};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -189,6 +189,15 @@ impl Settings {
             default_fields: fields.clone(),
             keep_alive: !closes,
             unsent_bytes: crate::ffi::unsent_bytes,
+            http2: options.http2.then_some(Http2 {
+                max_concurrent_streams: options.http2_max_concurrent_streams,
+                stream_window: options.http2_initial_stream_window,
+                connection_window: options.http2_initial_connection_window,
+                max_header_list: options.http2_max_header_list,
+                idle: options.http2_timeout_idle,
+                ping_interval: options.http2_ping_interval,
+                ping_timeout: options.http2_ping_timeout,
+            }),
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
             tls: self.tls.get().cloned(),
         }

@@ -186,7 +186,7 @@ impl<A: Application> Thread<A> {
     /// Serve a connection on this thread.
     pub(crate) fn adopt(self: &Rc<Self>, stream: Stream) {
         let peer = stream.peer();
-        let info = ConnectionInfo {
+        let info = Arc::new(ConnectionInfo {
             id: next_connection_id(),
             peer: peer.map(|address| address.ip()),
             client: peer.map(|address| PeerAddress {
@@ -196,13 +196,13 @@ impl<A: Application> Thread<A> {
             server: stream.server(),
             scheme: if self.settings().tls.is_some() { "https" } else { "http" },
             tls: None,
-        };
+        });
         let key = {
             let mut connections = self.connections.borrow_mut();
             let slot = connections.vacant_entry();
             let key = slot.key();
             let first_serial = self.serial.get() + 1;
-            let conversation = Conversation::new(Seed { key, stream, info, first_serial }, self);
+            let conversation = Conversation::new(Seed { key, transport: stream, info, first_serial }, self);
             slot.insert(Rc::new(RefCell::new(conversation)));
             key
         };

@@ -27,6 +27,8 @@ pub struct Settings {
     /// How many bytes the kernel still holds for the peer of a socket; `None` where it cannot be told. It takes
     /// a system call that no safe library wraps, so whoever starts the server brings it.
     pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,
+    /// How HTTP/2 is spoken; `None` when it is not.
+    pub http2: Option<Http2>,
     /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
     pub proxies: Option<TrustedProxies>,
     /// TLS on every listener; `None` serves in the clear.
@@ -53,6 +55,39 @@ impl Default for Deadlines {
             content: Some(Duration::from_secs(30)),
             write: Some(Duration::from_secs(30)),
             keep_alive: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// Bounds and deadlines of an HTTP/2 connection, beside those of every connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2 {
+    /// Streams that a peer may have open at a time.
+    pub max_concurrent_streams: u32,
+    /// Request content of one stream that may wait for the application, in bytes; at most 2^31 - 1.
+    pub stream_window: u32,
+    /// The same of all streams of a connection together.
+    pub connection_window: u32,
+    /// The largest field list, counted as RFC 9113 §10.5.1 does.
+    pub max_header_list: u32,
+    /// How long a connection without streams is kept.
+    pub idle: Option<Duration>,
+    /// How long a peer with open streams may say nothing before it is asked for a sign of life.
+    pub ping_interval: Option<Duration>,
+    /// How long it may take for that sign.
+    pub ping_timeout: Option<Duration>,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: 100,
+            stream_window: 64 * 1024,
+            connection_window: 1024 * 1024,
+            max_header_list: 64 * 1024,
+            idle: Some(Duration::from_secs(75)),
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Some(Duration::from_secs(20)),
         }
     }
 }

@@ -31,15 +31,15 @@ impl Default for Limits {
 
 impl Limits {
     /// The head limit with "off" as the largest head that spans can address comfortably.
-    pub(super) fn head_limit(self) -> usize {
+    pub(crate) fn head_limit(self) -> usize {
         if self.head_bytes == 0 { UNLIMITED_HEAD_BYTES } else { self.head_bytes }
     }
 
-    fn target_limit(self) -> usize {
+    pub(crate) fn target_limit(self) -> usize {
         if self.target_bytes == 0 { usize::MAX } else { self.target_bytes }
     }
 
-    fn field_limit(self) -> usize {
+    pub(crate) fn field_limit(self) -> usize {
         if self.fields == 0 { UNLIMITED_FIELDS } else { self.fields }
     }
 }
@@ -181,9 +181,10 @@ impl Semantics {
     }
 }
 
+/// What a field list says about its message.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the field list")]
-struct Seen {
+pub(crate) struct Seen {
     host: bool,
     content_type: bool,
     content_length: Option<u64>,
@@ -192,11 +193,11 @@ struct Seen {
     connection_keep_alive: bool,
     connection_upgrade: bool,
     upgrade: bool,
-    expects_continue: bool,
+    pub(crate) expects_continue: bool,
 }
 
 impl Seen {
-    fn note(&mut self, field: &Header<'_>) -> Result<(), PeerError> {
+    pub(crate) fn note(&mut self, field: &Header<'_>) -> Result<(), PeerError> {
         let name = field.name.as_bytes();
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
@@ -271,6 +272,7 @@ fn explain(error: Error, input: &[u8]) -> PeerError {
         Error::NewLine => PeerError::LineEnd,
         Error::TooManyHeaders => PeerError::TooManyFields,
         Error::Version if names_other_version(input) => PeerError::Version,
+        Error::Version if names_no_version(input) => PeerError::Protocol,
         Error::Version | Error::Token | Error::Status => PeerError::RequestLine,
     }
 }
@@ -285,20 +287,38 @@ fn names_other_version(input: &[u8]) -> bool {
     is_well_formed && parts.next().is_none()
 }
 
-/// Whether the input ends inside a version that may become a well-formed one: which answer it gets must not
-/// depend on how the bytes are cut.
+/// Whether the request line has three words of which the last cannot be a version of anything: no HTTP/1 peer in good
+/// or bad faith says that, but one that speaks something else does.
+fn names_no_version(input: &[u8]) -> bool {
+    let word = third_word(input).trim_ascii_end();
+    !word.is_empty() && may_be_no_version(word)
+}
+
+fn may_be_no_version(word: &[u8]) -> bool {
+    /// The start of a line is parsed anew for each piece of it: what can go on for ever must not be waited for.
+    const WORD_BYTES: usize = 16;
+    word.len() < WORD_BYTES && word.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'/')
+}
+
+/// Whether the input ends inside a version that may become a well-formed one, or may turn out to be none at all:
+/// which answer it gets must not depend on how the bytes are cut.
 fn is_version_unfinished(input: &[u8]) -> bool {
+    let word = third_word(input);
+    let shape = *b"HTTP/0.0";
+    let is_prefix = word.len() < shape.len()
+        && word.iter().zip(shape).all(
+            |(byte, wanted)| {
+                if wanted == b'0' { byte.is_ascii_digit() } else { *byte == wanted }
+            },
+        );
+    is_prefix || may_be_no_version(word)
+}
+
+/// What follows the second space of the request line, up to the line's end, with the CR before it.
+fn third_word(input: &[u8]) -> &[u8] {
     let start = input.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(input.len());
-    let mut parts = input[start..].splitn(3, |byte| *byte == b' ').skip(2);
-    let is_prefix = |version: &[u8]| {
-        let shape = *b"HTTP/0.0";
-        version.len() < shape.len()
-            && version
-                .iter()
-                .zip(shape)
-                .all(|(byte, wanted)| if wanted == b'0' { byte.is_ascii_digit() } else { *byte == wanted })
-    };
-    parts.next().is_some_and(is_prefix)
+    let line = input[start..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default()
 }
 
 /// RFC 9112 §2.2 lets a recipient take a lone LF as a line end; a proxy may not, so it is refused.

@@ -12,7 +12,7 @@ pub mod chunked;
 pub mod connection;
 mod encode;
 pub mod head;
-mod target;
+pub(crate) mod target;
 
 pub use connection::{Connection, Event};
 pub use head::Limits;

@@ -4,16 +4,16 @@ use crate::error::PeerError;
 
 /// Path and query of a request target, as parts of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// Empty for an absolute-form without a path.
-    pub(super) path: &'a [u8],
-    pub(super) query: &'a [u8],
+    pub(crate) path: &'a [u8],
+    pub(crate) query: &'a [u8],
 }
 
 /// Split a request target.
 ///
 /// `target` holds no control characters and no space: the tokeniser saw to that.
-pub(super) fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, PeerError> {
+pub(crate) fn parse<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, PeerError> {
     if method == b"CONNECT" {
         return Err(PeerError::Method);
     }
@@ -61,7 +61,7 @@ fn split_query(target: &[u8]) -> Target<'_> {
 }
 
 /// Whether a `Host` value is `uri-host [ ":" port ]` (RFC 9110 §7.2) and not empty.
-pub(super) fn is_host(value: &[u8]) -> bool {
+pub(crate) fn is_host(value: &[u8]) -> bool {
     let (host, port) = match value.first() {
         None => return false,
         Some(b'[') => match memchr::memchr(b']', value) {

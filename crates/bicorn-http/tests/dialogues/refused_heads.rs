@@ -12,6 +12,9 @@ type Refused = (&'static [u8], PeerError);
 /// Whole heads.
 const HEADS: &[Refused] = &[
     // RFC 9112 §3: method SP request-target SP HTTP-version CRLF.
+    (b"INVALID CONNECTION PREFACE\r\n\r\n", PeerError::Protocol),
+    (b"GET / X\r\nHost: h\r\n\r\n", PeerError::Protocol),
+    (b"GET / ABCDEFGHIJKLMNOP\r\nHost: h\r\n\r\n", PeerError::RequestLine),
     (b"GET /\r\n\r\n", PeerError::RequestLine),
     (b"GET\r\nHost: h\r\n\r\n", PeerError::RequestLine),
     (b" GET / HTTP/1.1\r\nHost: h\r\n\r\n", PeerError::RequestLine),

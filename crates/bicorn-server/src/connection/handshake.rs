@@ -1,7 +1,7 @@
 //! The TLS handshake: what a connection does before it can say anything.
 //!
 //! ```text
-//!   Hello: the client's first message ──▶ identity chosen ──▶ Accepting ──▶ Http1 over TLS
+//!   Hello: the client's first message ──▶ identity chosen ──▶ Accepting ──▶ Http1 or Http2 over TLS
 //!     │ a letter                            │ anything wrong    │
 //!     ▼                                     ▼                   ▼
 //!   Http1 in the clear: 400               alert, FIN, and what the client still sends is discarded
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::{FallibleAccept, StartHandshake, TlsStream};
 
 use super::socket::Socket;
-use super::{Conversation, Seed, Step, http1};
+use super::{Agreed, Conversation, Seed, Step, http1};
 use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::Clock;
 use crate::io_thread::Thread;
@@ -34,7 +34,7 @@ use crate::transport::Transport;
 pub(crate) struct Handshake {
     /// The connection's slot on its I/O thread.
     key: usize,
-    info: ConnectionInfo,
+    info: Arc<ConnectionInfo>,
     first_serial: u64,
     tls: Arc<Tls>,
     state: State,
@@ -62,7 +62,7 @@ enum First {
 
 impl Handshake {
     pub(super) fn new<A: Application>(seed: Seed, tls: &Arc<Tls>, thread: &Thread<A>) -> Self {
-        let Seed { key, stream, info, first_serial } = seed;
+        let Seed { key, transport: stream, info, first_serial } = seed;
         let deadline = Clock::deadline(thread.clock().now(), tls.handshake_deadline());
         thread.clock().arm(deadline);
         let state = State::Hello(stream, Acceptor::default(), First::Missing);
@@ -159,9 +159,11 @@ impl Handshake {
         host: &Host,
         thread: &Thread<A>,
     ) -> Step {
-        self.info.tls = Some(tls::info(stream.get_ref().1, host));
-        let connection = self.http1(Transport::Tls(Box::new(stream)), thread);
-        Step::Become(Box::new(Conversation::Http1(connection)))
+        let session = stream.get_ref().1;
+        Arc::make_mut(&mut self.info).tls = Some(tls::info(session, host));
+        let agreed = if session.alpn_protocol() == Some(b"h2") { Agreed::Http2 } else { Agreed::Http1 };
+        let seed = self.seed(Transport::Tls(Box::new(stream)));
+        Step::Become(Box::new(Conversation::speaking(agreed, seed, thread)))
     }
 
     /// Tell a client that it should speak TLS, in the language that it speaks.
@@ -179,8 +181,16 @@ impl Handshake {
     }
 
     fn http1<A: Application>(&self, transport: Transport, thread: &Thread<A>) -> http1::Connection {
-        let limits = thread.settings().limits;
-        http1::Connection::new(self.key, Socket::new(transport), self.info.clone(), limits, self.first_serial)
+        http1::Connection::new(self.seed(transport), thread.settings().limits, false)
+    }
+
+    fn seed(&self, transport: Transport) -> Seed<Socket> {
+        Seed {
+            key: self.key,
+            transport: Socket::new(transport),
+            info: Arc::clone(&self.info),
+            first_serial: self.first_serial,
+        }
     }
 }
 

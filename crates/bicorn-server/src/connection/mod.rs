@@ -1,8 +1,9 @@
 //! One peer's conversation, whatever is spoken in it.
 //!
 //! ```text
-//!   accepted ──▶ Handshake ──▶ Http1
-//!      └───────── in the clear ──▲
+//!   accepted ──▶ Handshake ──▶ Http1 ──▶ Http2
+//!      └──── in the clear ──────▲          ▲
+//!                  └──── by agreement ─────┘
 //! ```
 //! A conversation may become another one: [`Step`] says into what. Its slot on the I/O thread, its task and its
 //! transport stay the same.
@@ -11,42 +12,46 @@
 //! deadline passed; all on one I/O thread.
 
 mod files;
+mod handing_over;
 mod handshake;
 mod http1;
+mod http2;
 mod socket;
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bicorn_http::{Action, ExchangeId};
 
 use crate::application::{Application, ConnectionInfo};
+use crate::deadline::NEVER;
 use crate::io_thread::Thread;
 use crate::stream::Stream;
 use crate::transport::Transport;
 use handshake::Handshake;
 use socket::Socket;
 
-/// What a connection is made of before anything was read from it.
+/// What every conversation is made of.
 #[derive(Debug)]
-pub(crate) struct Seed {
+pub(crate) struct Seed<Carrying = Stream> {
     /// The connection's slot on its I/O thread.
     pub(crate) key: usize,
-    pub(crate) stream: Stream,
-    pub(crate) info: ConnectionInfo,
+    pub(crate) transport: Carrying,
+    pub(crate) info: Arc<ConnectionInfo>,
     /// Commands for exchanges before this one belong to an earlier user of the slot.
     pub(crate) first_serial: u64,
 }
 
 /// A connection and all that is known of it.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every connection is the large one for nearly all its life"
-)]
+#[expect(clippy::large_enum_variant, reason = "most connections are HTTP/1, and each has a slot of its own")]
 pub(crate) enum Conversation {
     /// In a box: it is gone after the first milliseconds of a connection, and much larger than what follows.
     Handshake(Box<Handshake>),
     Http1(http1::Connection),
+    Http2(Box<http2::Connection>),
+    /// Nothing is spoken any more; also what stands here while one conversation becomes another.
+    Over,
 }
 
 /// What follows a conversation that can do nothing more.
@@ -56,6 +61,19 @@ pub(crate) enum Step {
     Over,
     /// Another conversation, which has not been driven yet.
     Become(Box<Conversation>),
+    /// HTTP/2, of which this has arrived: the peer said its preface where a request was expected.
+    Http2(Vec<u8>),
+}
+
+/// What is spoken from the first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Agreed {
+    /// Whatever the first bytes say: nothing was agreed to.
+    Open,
+    /// `http/1.1` by ALPN (RFC 7301), or no ALPN.
+    Http1,
+    /// `h2` by ALPN.
+    Http2,
 }
 
 impl Conversation {
@@ -64,9 +82,22 @@ impl Conversation {
         if let Some(tls) = &thread.settings().tls {
             return Self::Handshake(Box::new(Handshake::new(seed, tls, thread)));
         }
-        let Seed { key, stream, info, first_serial } = seed;
-        let socket = Socket::new(Transport::Clear(stream));
-        Self::Http1(http1::Connection::new(key, socket, info, thread.settings().limits, first_serial))
+        let Seed { key, transport, info, first_serial } = seed;
+        let transport = Socket::new(Transport::Clear(transport));
+        Self::speaking(Agreed::Open, Seed { key, transport, info, first_serial }, thread)
+    }
+
+    /// A conversation in HTTP, over a transport that is ready for it.
+    fn speaking<A: Application>(agreed: Agreed, seed: Seed<Socket>, thread: &Thread<A>) -> Self {
+        match (agreed, thread.settings().http2) {
+            (Agreed::Http2, Some(settings)) => {
+                Self::Http2(Box::new(http2::Connection::new(seed, Vec::new(), settings)))
+            }
+            (agreed, settings) => {
+                let may_become_http2 = agreed == Agreed::Open && settings.is_some();
+                Self::Http1(http1::Connection::new(seed, thread.settings().limits, may_become_http2))
+            }
+        }
     }
 
     /// Note that the socket may be ready: for the connection's own task.
@@ -74,6 +105,8 @@ impl Conversation {
         match self {
             Self::Handshake(handshake) => handshake.wake_up(waker),
             Self::Http1(connection) => connection.wake_up(waker),
+            Self::Http2(connection) => connection.wake_up(waker),
+            Self::Over => {}
         }
     }
 
@@ -82,6 +115,8 @@ impl Conversation {
         match self {
             Self::Handshake(handshake) => handshake.waker(),
             Self::Http1(connection) => connection.waker(),
+            Self::Http2(connection) => connection.waker(),
+            Self::Over => None,
         }
     }
 
@@ -90,6 +125,8 @@ impl Conversation {
         match self {
             Self::Handshake(handshake) => handshake.deadline(),
             Self::Http1(connection) => connection.deadline(),
+            Self::Http2(connection) => connection.deadline(),
+            Self::Over => NEVER,
         }
     }
 
@@ -105,14 +142,23 @@ impl Conversation {
             let step = match self {
                 Self::Handshake(handshake) => handshake.drive(context, thread),
                 Self::Http1(connection) => connection.drive(context, thread),
+                Self::Http2(connection) => connection.drive(thread),
+                Self::Over => Poll::Ready(Step::Over),
             };
             match ready!(step) {
                 Step::Over => return Poll::Ready(()),
-                Step::Become(conversation) => {
-                    *self = *conversation;
-                    self.wake_up(context.waker());
-                }
+                Step::Become(conversation) => *self = *conversation,
+                Step::Http2(unread) => self.become_http2(unread, thread),
             }
+            self.wake_up(context.waker());
+        }
+    }
+
+    fn become_http2<A: Application>(&mut self, unread: Vec<u8>, thread: &Thread<A>) {
+        if let (Self::Http1(connection), Some(settings)) =
+            (std::mem::replace(self, Self::Over), thread.settings().http2)
+        {
+            *self = Self::Http2(Box::new(http2::Connection::new(connection.into_seed(), unread, settings)));
         }
     }
 
@@ -124,25 +170,28 @@ impl Conversation {
         thread: &Thread<A>,
     ) {
         match self {
-            // Nothing has been handed over yet: it is for an earlier user of the slot.
-            Self::Handshake(_) => {}
             Self::Http1(connection) => connection.command(exchange, action, thread),
+            Self::Http2(connection) => connection.command(exchange, action, thread),
+            // Nothing has been handed over yet: it is for an earlier user of the slot.
+            Self::Handshake(_) | Self::Over => {}
         }
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
     pub(crate) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
         match self {
-            Self::Handshake(_) => false,
             Self::Http1(connection) => connection.expire(thread),
+            Self::Http2(connection) => connection.expire(thread),
+            Self::Handshake(_) | Self::Over => false,
         }
     }
 
     /// The connection is dropped, for whatever reason: applications hear that their peer is gone.
     pub(crate) fn abandon(&mut self) {
         match self {
-            Self::Handshake(_) => {}
             Self::Http1(connection) => connection.abandon(),
+            Self::Http2(connection) => connection.abandon(),
+            Self::Handshake(_) | Self::Over => {}
         }
     }
 }

@@ -143,12 +143,6 @@ impl Socket {
     pub(crate) fn reset_on_close(&self) {
         self.transport.reset_on_close();
     }
-
-    /// The transport, for a conversation that moves its bytes by other means.
-    #[expect(dead_code, reason = "HTTP/2 hands the transport to the h2 crate")]
-    pub(crate) fn into_transport(self) -> Transport {
-        self.transport
-    }
 }
 
 impl AsFd for Socket {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
-use bicorn_server::{Deadlines, Notice, Server, Settings};
+use bicorn_server::{Deadlines, Http2, Notice, Server, Settings};
 use tokio::net::TcpSocket;
 
 use crate::application::{Call, Hook, Passing};
@@ -27,6 +27,7 @@ pub(crate) fn bare_settings() -> Settings {
         default_fields: Vec::new(),
         keep_alive: true,
         unsent_bytes: |_| None,
+        http2: Some(Http2 { idle: None, ping_interval: None, ..Http2::default() }),
         proxies: None,
         tls: None,
     }

@@ -22,9 +22,9 @@ use bicorn_http::exchange::HIGH_WATER_BYTES;
 use bicorn_http::http1;
 use bicorn_http::{Exchange, ExchangeControl, Output};
 
-use super::Step;
 use super::files::WriteError;
 use super::socket::Socket;
+use super::{Seed, Step, http2};
 use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
@@ -73,6 +73,8 @@ pub(crate) struct Connection {
     must_reset: bool,
     /// At least one exchange is over.
     has_served: bool,
+    /// What a fresh connection has said while that may become HTTP/2's preface.
+    undecided: Option<Vec<u8>>,
     wait: Wait,
     /// Bytes that the kernel held for the peer when the wait for it began.
     unsent: usize,
@@ -81,17 +83,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
-        key: usize,
-        socket: Socket,
-        info: ConnectionInfo,
-        limits: http1::Limits,
-        first_serial: u64,
-    ) -> Self {
+    pub(super) fn new(seed: Seed<Socket>, limits: http1::Limits, may_become_http2: bool) -> Self {
+        let Seed { key, transport: socket, info, first_serial } = seed;
         Self {
             key,
             socket,
-            info: Arc::new(info),
+            info,
             engine: http1::Connection::new(limits),
             phase: Phase::Open,
             control: None,
@@ -104,10 +101,17 @@ impl Connection {
             must_linger: false,
             must_reset: false,
             has_served: false,
+            undecided: may_become_http2.then(Vec::new),
             wait: Wait::Nothing,
             unsent: 0,
             deadline: NEVER,
         }
+    }
+
+    /// What another conversation is made of that takes this one's place.
+    pub(super) fn into_seed(self) -> Seed<Socket> {
+        let Self { key, socket, info, first_serial, .. } = self;
+        Seed { key, transport: socket, info, first_serial }
     }
 
     /// Note that the socket may be ready: for the connection's own task.
@@ -135,6 +139,9 @@ impl Connection {
             self.engine.stop_keep_alive();
         }
         loop {
+            if let Some(said) = self.take_preface() {
+                return Poll::Ready(Step::Http2(said));
+            }
             self.take_turn(thread);
             if self.write(context, thread).is_err() || self.finish(context).is_ready() {
                 self.lose();
@@ -230,6 +237,7 @@ impl Connection {
             let length = scratch.len().min(room);
             let read = ready!(self.socket.read(context, &mut scratch[..length]))?;
             if read == 0 {
+                self.stop_deciding(thread);
                 self.finish_peer();
             } else {
                 self.take(&scratch[..read], thread);
@@ -239,12 +247,38 @@ impl Connection {
     }
 
     fn take<A: Application>(&mut self, bytes: &[u8], thread: &Thread<A>) {
-        if let Phase::Lingering { discarded } = &mut self.phase {
+        if let Some(said) = &mut self.undecided {
+            said.extend_from_slice(bytes);
+            if http2::is_preface(said) == Some(false) {
+                self.stop_deciding(thread);
+            }
+        } else if let Phase::Lingering { discarded } = &mut self.phase {
             *discarded += bytes.len();
         } else if self.unread.is_empty() {
             self.parse(bytes, thread);
         } else {
             self.unread.extend_from_slice(bytes);
+        }
+    }
+
+    /// What was said, if it is HTTP/2.
+    fn take_preface(&mut self) -> Option<Vec<u8>> {
+        if self.undecided.as_deref().and_then(http2::is_preface) == Some(true) {
+            self.undecided.take()
+        } else {
+            None
+        }
+    }
+
+    /// Whether what was said can become nothing but HTTP/2's preface, whose method is reserved (RFC 9113 §11.6).
+    pub(super) fn is_saying_preface(&self) -> bool {
+        self.undecided.as_ref().is_some_and(|said| said.len() >= b"PRI ".len())
+    }
+
+    /// It is HTTP/1 that is spoken, or nothing more will be said.
+    pub(super) fn stop_deciding<A: Application>(&mut self, thread: &Thread<A>) {
+        if let Some(said) = self.undecided.take() {
+            self.parse(&said, thread);
         }
     }
 

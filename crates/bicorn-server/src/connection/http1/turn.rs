@@ -6,8 +6,9 @@ use bicorn_http::http1::{Event, connection::Progress};
 use bicorn_http::{Action, Exchange, ExchangeControl, ExchangeId, PeerError, RequestHead, ResponsePart};
 
 use super::{Connection, Phase};
-use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
-use crate::io_thread::{Thread, next_connection_id};
+use crate::application::{Application, Notice};
+use crate::connection::handing_over::hand_over;
+use crate::io_thread::Thread;
 
 impl Connection {
     /// Feed the engine with bytes that follow everything it has seen; keep what it cannot take yet.
@@ -100,27 +101,7 @@ impl Connection {
             return;
         }
         let Some(exchange) = self.waiting.take() else { return };
-        let corrected = thread.settings().proxies.as_ref().and_then(|proxies| {
-            let correction = proxies.correct(self.info.peer, exchange.head.fields());
-            (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
-        });
-        match corrected {
-            None => thread.hand_over(exchange, &self.info),
-            Some(correction) => {
-                let info = ConnectionInfo {
-                    id: next_connection_id(),
-                    peer: self.info.peer,
-                    client: correction.client.map_or_else(
-                        || self.info.client.clone(),
-                        |(host, port)| Some(PeerAddress { host, port }),
-                    ),
-                    server: self.info.server.clone(),
-                    scheme: correction.scheme.unwrap_or(self.info.scheme),
-                    tls: self.info.tls.clone(),
-                };
-                thread.hand_over(exchange, &Arc::new(info));
-            }
-        }
+        hand_over(exchange, &self.info, thread);
     }
 
     /// Do what the application asked of one of this connection's exchanges.
@@ -201,7 +182,12 @@ impl Connection {
             thread.application().notice(Notice::InvalidRequest(error));
         }
         self.must_reset = self.engine.is_delimited_by_close();
-        thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
+        // A peer of which the first word fits neither version is answered in neither (RFC 9113 §3.4).
+        let is_foreign =
+            error == PeerError::Protocol && !self.has_served && thread.settings().http2.is_some();
+        if !is_foreign {
+            thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
+        }
         self.give_up_exchange();
         self.unread = Vec::new();
         self.must_linger = true;

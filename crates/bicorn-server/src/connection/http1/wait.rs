@@ -90,6 +90,10 @@ impl Connection {
     pub(in crate::connection) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
         self.deadline = NEVER;
         let wait = std::mem::replace(&mut self.wait, Wait::Nothing);
+        if self.is_saying_preface() {
+            return false;
+        }
+        self.stop_deciding(thread);
         match wait {
             Wait::Nothing => true,
             // Somebody who has said nothing is not owed an answer (RFC 9110 §15.5.9 is for requests).

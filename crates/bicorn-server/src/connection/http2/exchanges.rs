@@ -1,0 +1,136 @@
+//! Requests in, responses out: each stream's exchange.
+
+use std::sync::Arc;
+
+use bicorn_http::exchange::{Bounds, HIGH_WATER_BYTES, LOW_WATER_BYTES};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, ResponseHead, ResponsePart};
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Request, Response};
+
+use super::Connection;
+use super::fields::request_head;
+use super::stream::{Broken, Parts, Stream};
+use crate::application::{Application, Notice};
+use crate::connection::handing_over::hand_over;
+use crate::io_thread::Thread;
+
+/// As many streams have the bounds of an HTTP/1 connection each: 2 MiB together.
+const WIDE_STREAMS: usize = 16;
+
+/// A quarter of HTTP/1's bounds for every further stream: 84 of them bring a connection to less than 5 MiB, and with
+/// one chunk of 32 KiB in each application's hands to less than 8 MiB.
+const NARROWING: usize = 4;
+
+impl Connection {
+    /// Make an exchange of a request.
+    pub(super) fn begin<A: Application>(
+        &mut self,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        thread: &Thread<A>,
+    ) {
+        let (parts, receive) = request.into_parts();
+        let head = match request_head(&parts, thread.settings().limits) {
+            Ok(head) => head,
+            Err(error) => {
+                if let Some((response, content)) = self.refusal(error, parts.method == "HEAD", thread) {
+                    Stream::refuse(&mut respond, response, content);
+                }
+                return;
+            }
+        };
+        let serial = thread.next_serial();
+        let now = self.carrier.now();
+        let (is_head, expects_continue) = (head.method() == b"HEAD", head.expects_continue());
+        let id = ExchangeId { connection: self.key, serial };
+        let mailbox = Arc::clone(thread.mailbox());
+        let (exchange, control) = Exchange::with_bounds(head, id, mailbox, self.bounds());
+        let waker = self.ready.waker(serial);
+        let parts = Parts { control, respond, receive, waker, is_head, expects_continue, now };
+        let mut stream = Box::new(Stream::new(parts));
+        // All content that came along is one event, and nobody hears of a request that was withdrawn.
+        if let Err(lost) = stream.receive(now) {
+            stream.disconnect();
+            self.forget(serial, &lost);
+            return;
+        }
+        if stream.awaits_content() {
+            self.note_content(now, thread);
+        }
+        self.streams.insert(serial, stream);
+        self.waiting.push_back((serial, exchange));
+        self.offer_waiting(thread);
+    }
+
+    fn bounds(&self) -> Bounds {
+        let share = if self.streams.len() < WIDE_STREAMS { 1 } else { NARROWING };
+        Bounds {
+            high_water: HIGH_WATER_BYTES / share,
+            low_water: LOW_WATER_BYTES / share,
+            // The peer's credit bounds it: all that arrives is handed up.
+            body: self.settings.stream_window as usize,
+            tell: 1,
+        }
+    }
+
+    /// Hand exchanges over, as long as the hand-off has a place.
+    pub(super) fn offer_waiting<A: Application>(&mut self, thread: &Thread<A>) {
+        while !self.waiting.is_empty() && thread.has_place(self.key) {
+            if let Some((_, exchange)) = self.waiting.pop_front() {
+                hand_over(exchange, &self.info, thread);
+            }
+        }
+    }
+
+    /// Do what the application asked of one of this connection's exchanges.
+    pub(in crate::connection) fn command<A: Application>(
+        &mut self,
+        exchange: ExchangeId,
+        action: Action,
+        thread: &Thread<A>,
+    ) {
+        let serial = exchange.serial;
+        // Serials are never used again, so that a command for an earlier user of the slot finds nobody.
+        let Some(stream) = self.streams.get_mut(&serial) else { return };
+        match action {
+            Action::Continue => stream.send_continue(),
+            Action::Resume => stream.release(thread.clock().now()),
+            Action::Interim(head) => stream.send_interim(head),
+            Action::Respond(part) => self.respond(serial, part, thread),
+            // The other streams have nothing to do with it: behind a complete response there is nothing to close.
+            Action::Close if stream.is_settled() => {}
+            Action::Close => self.broken.push(serial),
+        }
+    }
+
+    fn respond<A: Application>(&mut self, serial: u64, part: ResponsePart, thread: &Thread<A>) {
+        let Some(stream) = self.streams.get_mut(&serial) else { return };
+        thread.with_default_fields(|lines| self.defaults.update(lines));
+        match stream.respond(part, &self.defaults) {
+            Ok(()) if stream.has_output() => self.list(serial),
+            Ok(()) => self.drop_if_over(serial),
+            Err(Broken) => self.broken.push(serial),
+        }
+    }
+
+    /// The server's own answer to an error of the peer. The stream ends behind it, the connection does not.
+    pub(super) fn refusal<A: Application>(
+        &mut self,
+        error: PeerError,
+        is_head: bool,
+        thread: &Thread<A>,
+    ) -> Option<(Response<()>, Bytes)> {
+        if error != PeerError::Timeout {
+            thread.application().notice(Notice::InvalidRequest(error));
+        }
+        let content = error.content();
+        let mut head = ResponseHead::new(error.status());
+        head.push(b"content-type", b"text/plain; charset=utf-8").ok()?;
+        head.push(b"content-length", content.len().to_string().as_bytes()).ok()?;
+        thread.with_default_fields(|lines| self.defaults.update(lines));
+        let response = self.defaults.response(head)?;
+        Some((response, if is_head { Bytes::new() } else { Bytes::from_static(content.as_bytes()) }))
+    }
+}
