@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// A violation of HTTP/1 by the peer, or a limit that it crossed.
+/// A violation of HTTP by the peer, or a limit that it crossed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerError {
     /// The request line is not `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
@@ -34,6 +34,18 @@ pub enum PeerError {
     Expectation,
     /// A WebSocket handshake of another version than 13 (RFC 6455 §4.4).
     WebSocketVersion,
+    /// A WebSocket handshake that names no version (RFC 6455 §4.2.1).
+    WebSocketVersionMissing,
+    /// A WebSocket handshake that is no `GET` of HTTP/1.1 (RFC 6455 §4.2.1).
+    WebSocketRequestLine,
+    /// A WebSocket handshake with content, which would be the first frames to somebody else.
+    WebSocketContent,
+    /// No `Sec-WebSocket-Key`, more than one, or one that is not 16 bytes in base64 (RFC 6455 §4.2.1).
+    WebSocketKey,
+    /// A `Sec-WebSocket-Protocol` that is not a list of tokens (RFC 6455 §11.3.4).
+    WebSocketSubprotocol,
+    /// A `Sec-WebSocket-Extensions` outside the grammar (RFC 6455 §9.1).
+    WebSocketExtensions,
     /// A method that cannot be served by an application: `CONNECT` (RFC 9110 §9.3.6).
     Method,
     /// A chunk size, extension, terminator or trailer outside the grammar (RFC 9112 §7.1).
@@ -60,6 +72,12 @@ impl PeerError {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::ContentType
+            | Self::WebSocketVersionMissing
+            | Self::WebSocketRequestLine
+            | Self::WebSocketContent
+            | Self::WebSocketKey
+            | Self::WebSocketSubprotocol
+            | Self::WebSocketExtensions
             | Self::Chunk => 400,
             Self::Timeout => 408,
             Self::TargetTooLong => 414,
@@ -79,18 +97,26 @@ impl PeerError {
         }
     }
 
-    /// The text/plain content of the answer; for a malformed request, uvicorn's words.
+    /// The text/plain content of the answer: for a malformed request uvicorn's words, for a WebSocket
+    /// handshake the reason, which its author can act upon.
     pub fn content(self) -> &'static str {
-        match self.status() {
-            400 => "Invalid HTTP request received.",
-            status => crate::status::phrase(status),
+        match self {
+            Self::WebSocketVersion
+            | Self::WebSocketVersionMissing
+            | Self::WebSocketRequestLine
+            | Self::WebSocketContent
+            | Self::WebSocketKey
+            | Self::WebSocketSubprotocol
+            | Self::WebSocketExtensions => self.reason(),
+            _ => match self.status() {
+                400 => "Invalid HTTP request received.",
+                status => crate::status::phrase(status),
+            },
         }
     }
-}
 
-impl fmt::Display for PeerError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+    fn reason(self) -> &'static str {
+        match self {
             Self::RequestLine => "malformed request line",
             Self::Target => "malformed request target",
             Self::Version => "unsupported HTTP version",
@@ -103,13 +129,25 @@ impl fmt::Display for PeerError {
             Self::ContentType => "repeated Content-Type",
             Self::Expectation => "unknown expectation",
             Self::WebSocketVersion => "unknown WebSocket version",
+            Self::WebSocketVersionMissing => "missing Sec-WebSocket-Version",
+            Self::WebSocketRequestLine => "WebSocket handshake is not a GET request of HTTP/1.1",
+            Self::WebSocketContent => "WebSocket handshake has content",
+            Self::WebSocketKey => "missing, repeated or malformed Sec-WebSocket-Key",
+            Self::WebSocketSubprotocol => "malformed Sec-WebSocket-Protocol",
+            Self::WebSocketExtensions => "malformed Sec-WebSocket-Extensions",
             Self::Method => "method not supported",
             Self::Chunk => "malformed chunked body",
             Self::HeadTooLarge => "request head too large",
             Self::TooManyFields => "too many field lines",
             Self::TargetTooLong => "request target too long",
             Self::Timeout => "request timed out",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.reason())
     }
 }
 

@@ -7,6 +7,7 @@
 //! * [`http1`] is the HTTP/1.0 and 1.1 engine (RFC 9112), sans-IO.
 //! * [`exchange`] is the seam above every HTTP version: one request and its response (RFC 9110), with the
 //!   hand-off to the application's thread and back ([`mailbox`]).
+//! * [`websocket`] is the WebSocket engine (RFC 6455, RFC 7692), sans-IO, above HTTP/1.1 and HTTP/2.
 //! * [`headers`] holds heads as contiguous blocks that cost one allocation each.
 //!
 //! Nothing here may panic because of a peer's bytes.
@@ -20,6 +21,7 @@ pub mod http1;
 pub mod mailbox;
 pub mod output;
 pub mod status;
+pub mod websocket;
 
 pub use body::ResponseBody;
 pub use error::PeerError;

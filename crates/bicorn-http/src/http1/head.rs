@@ -171,9 +171,6 @@ impl Semantics {
             Version::Http10 => seen.connection_keep_alive && !seen.connection_close,
         };
         let asks_for_upgrade = seen.connection_upgrade && seen.upgrade && version == Version::Http11;
-        if asks_for_upgrade && seen.has_other_websocket_version {
-            return Err(PeerError::WebSocketVersion);
-        }
         Ok(Self {
             framing: seen.framing(version)?,
             keep_alive,
@@ -195,7 +192,6 @@ struct Seen {
     connection_keep_alive: bool,
     connection_upgrade: bool,
     upgrade: bool,
-    has_other_websocket_version: bool,
     expects_continue: bool,
 }
 
@@ -235,8 +231,6 @@ impl Seen {
                     return Err(PeerError::ContentLength);
                 }
             }
-            // RFC 6455 §4.4: there is no version but 13.
-            21 if is(b"sec-websocket-version") => self.has_other_websocket_version |= field.value != b"13",
             17 if is(b"transfer-encoding") => self.note_transfer_encoding(field.value)?,
             _ => {}
         }

@@ -1,6 +1,7 @@
-//! Byte dialogues with the HTTP/1 engine, and the seam above it: no socket, no clock, no runtime.
+//! Byte dialogues with the HTTP/1 and WebSocket engines, and the seam above HTTP: no socket, no clock, no runtime.
 //!
-//! One binary, so that the tests link once and share what plays the peer ([`dialogue`], [`messages`]) and
+//! One binary, so that the tests link once and share what plays the peer ([`dialogue`], [`messages`],
+//! [`websocket`]) and
 //! the application ([`seam`]).
 
 mod accepted;
@@ -19,3 +20,6 @@ mod refused_heads;
 mod respond;
 mod seam;
 mod splits;
+mod websocket;
+mod websocket_messages;
+mod websocket_violations;

@@ -46,7 +46,7 @@ fn another_websocket_version_is_told_which_one_is_spoken() {
     assert_eq!(
         dialogue.own_wire(),
         "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-         content-type: text/plain; charset=utf-8\r\ncontent-length: 16\r\nconnection: close\r\n\r\nUpgrade Required"
+         content-type: text/plain; charset=utf-8\r\ncontent-length: 25\r\nconnection: close\r\n\r\nunknown WebSocket version"
     );
 }
 

@@ -136,19 +136,11 @@ const FIELDS: &[Refused] = &[
     (b"Transfer-Encoding: gzip, chunked\r\n", PeerError::UnknownTransferCoding),
     (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", PeerError::UnknownTransferCoding),
     (b"Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", PeerError::UnknownTransferCoding),
-    // RFC 9110 §8.3, §10.1.1; RFC 6455 §4.4.
+    // RFC 9110 §8.3, §10.1.1.
     (b"Content-Type: a/b\r\ncontent-type: a/b\r\n", PeerError::ContentType),
     (b"Expect: 200-ok\r\n", PeerError::Expectation),
     (b"Expect: 100-continue, x\r\n", PeerError::Expectation),
     (b"Expect:\r\n", PeerError::Expectation),
-    (
-        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n",
-        PeerError::WebSocketVersion,
-    ),
-    (
-        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13, 8\r\n",
-        PeerError::WebSocketVersion,
-    ),
 ];
 
 /// Values of the only `Host`.
@@ -199,19 +191,6 @@ fn a_violation_behind_a_good_request_is_its_own() {
 }
 
 #[test]
-fn a_websocket_version_counts_wherever_it_stands() {
-    let head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 8\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    assert_eq!(converse([&head[..]]).error, Some(PeerError::WebSocketVersion));
-}
-
-#[test]
-fn a_websocket_version_without_an_upgrade_is_only_a_field() {
-    let head = b"GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Version: 8\r\n\r\n";
-    assert_eq!(converse([&head[..]]).error, None);
-}
-
-#[test]
 fn each_error_has_its_status() {
     let table: [(u16, &[PeerError]); 9] = [
         (
@@ -226,6 +205,12 @@ fn each_error_has_its_status() {
                 PeerError::TransferEncoding,
                 PeerError::ContentType,
                 PeerError::Chunk,
+                PeerError::WebSocketVersionMissing,
+                PeerError::WebSocketRequestLine,
+                PeerError::WebSocketContent,
+                PeerError::WebSocketKey,
+                PeerError::WebSocketSubprotocol,
+                PeerError::WebSocketExtensions,
             ],
         ),
         (408, &[PeerError::Timeout]),
