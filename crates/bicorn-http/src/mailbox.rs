@@ -16,7 +16,6 @@ use crate::body::ResponseBody;
 use crate::exchange::ExchangeId;
 use crate::headers::ResponseHead;
 use crate::websocket::Outgoing;
-use crate::websocket::seam::Acceptance;
 
 /// Something an application asks of one exchange.
 #[derive(Debug)]
@@ -38,8 +37,8 @@ pub enum Action {
     Interim(ResponseHead),
     /// Send a part of the response.
     Respond(ResponsePart),
-    /// Accept a WebSocket handshake.
-    Accept(Box<Acceptance>),
+    /// Accept a WebSocket handshake, with these fields besides those of the protocol.
+    Accept(ResponseHead),
     /// Send a message of a WebSocket.
     Message(Outgoing),
     /// Begin the closing handshake of a WebSocket.

@@ -20,4 +20,4 @@ mod transport;
 
 pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};
 pub use server::Server;
-pub use settings::{Deadlines, Settings};
+pub use settings::{Deadlines, Settings, WebSockets};

@@ -4,6 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
+use bicorn_http::websocket;
+use bicorn_http::websocket::session::KeepAlive;
 
 use crate::forwarded::TrustedProxies;
 
@@ -25,8 +27,21 @@ pub struct Settings {
     /// How many bytes the kernel still holds for the peer of a socket; `None` where it cannot be told. It takes
     /// a system call that no safe library wraps, so whoever starts the server brings it.
     pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,
+    /// How WebSockets are spoken; `None` when they are not, and a handshake is a plain request.
+    pub websocket: Option<WebSockets>,
     /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
     pub proxies: Option<TrustedProxies>,
+}
+
+/// How WebSockets are spoken.
+#[derive(Debug, Clone, Copy)]
+pub struct WebSockets {
+    /// What the engine may take.
+    pub engine: websocket::Settings,
+    /// Messages that may wait for an application before the socket is no longer read; at least 1.
+    pub max_queue: usize,
+    /// When to look whether the peer is still there.
+    pub keep_alive: KeepAlive,
 }
 
 /// How long a connection may take. `None` turns a deadline off.

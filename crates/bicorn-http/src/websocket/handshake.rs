@@ -94,6 +94,8 @@ fn asks_for_websocket(head: &RequestHead) -> bool {
     match head.version() {
         Version::Http11 => head.asks_for_upgrade() && lists(b"upgrade", b"websocket"),
         Version::Http10 => lists(b"upgrade", b"websocket") && lists(b"connection", b"upgrade"),
+        // Asks with an extended CONNECT: see `check_stream`.
+        Version::Http2 => false,
     }
 }
 

@@ -32,6 +32,8 @@ mod digest;
 mod extensions;
 mod frame;
 pub mod handshake;
+pub mod seam;
+pub mod session;
 
 pub use close::is_close_code;
 pub use connection::Connection;

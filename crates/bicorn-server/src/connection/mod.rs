@@ -1,7 +1,7 @@
 //! One peer's conversation, whatever is spoken in it.
 //!
 //! ```text
-//!   accepted ──▶ Http1
+//!   accepted ──▶ Http1 ──101──▶ WebSocket
 //! ```
 //! A conversation may become another one: [`Step`] says into what. Its slot on the I/O thread, its task and its
 //! transport stay the same.
@@ -11,15 +11,26 @@
 
 mod http1;
 mod socket;
+mod stall;
+mod websocket;
 
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bicorn_http::{Action, ExchangeId};
 
 use crate::application::{Application, ConnectionInfo};
+use crate::deadline::NEVER;
 use crate::io_thread::Thread;
 use crate::transport::Transport;
 use socket::Socket;
+
+/// How long a closed connection waits for the peer's FIN (nginx's `lingering_timeout` is 5 s; the peer has
+/// the whole answer by then, so less is enough).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a connection is made of before anything was read from it.
 #[derive(Debug)]
@@ -36,6 +47,9 @@ pub(crate) struct Seed {
 #[derive(Debug)]
 pub(crate) enum Conversation {
     Http1(http1::Connection),
+    WebSocket(websocket::Connection),
+    /// Nothing is spoken any more; also what stands here while one conversation becomes another.
+    Over,
 }
 
 /// What follows a conversation that can do nothing more.
@@ -57,6 +71,8 @@ impl Conversation {
     pub(crate) fn wake_up(&mut self, waker: &Waker) {
         match self {
             Self::Http1(connection) => connection.wake_up(waker),
+            Self::WebSocket(connection) => connection.wake_up(waker),
+            Self::Over => {}
         }
     }
 
@@ -64,6 +80,8 @@ impl Conversation {
     pub(crate) fn waker(&self) -> Option<Waker> {
         match self {
             Self::Http1(connection) => connection.waker(),
+            Self::WebSocket(connection) => connection.waker(),
+            Self::Over => None,
         }
     }
 
@@ -71,6 +89,8 @@ impl Conversation {
     pub(crate) fn deadline(&self) -> u64 {
         match self {
             Self::Http1(connection) => connection.deadline(),
+            Self::WebSocket(connection) => connection.deadline(),
+            Self::Over => NEVER,
         }
     }
 
@@ -84,6 +104,8 @@ impl Conversation {
     ) -> Poll<()> {
         let step = match self {
             Self::Http1(connection) => connection.drive(context, thread),
+            Self::WebSocket(connection) => connection.drive(context, thread),
+            Self::Over => Poll::Ready(Step::Over),
         };
         step.map(|step| match step {
             Step::Over => (),
@@ -99,13 +121,33 @@ impl Conversation {
     ) {
         match self {
             Self::Http1(connection) => connection.command(exchange, action, thread),
+            Self::WebSocket(connection) => connection.command(exchange, action, thread),
+            Self::Over => {}
         }
+        // Its first messages may stand right behind the acceptance.
+        self.switch_protocol();
+    }
+
+    /// Become a WebSocket's conversation once HTTP has ended with a 101.
+    fn switch_protocol(&mut self) {
+        if !matches!(self, Self::Http1(connection) if connection.is_websocket()) {
+            return;
+        }
+        *self = match std::mem::replace(self, Self::Over) {
+            Self::Http1(connection) => match connection.into_websocket() {
+                Ok(connection) => Self::WebSocket(connection),
+                Err(connection) => Self::Http1(*connection),
+            },
+            other => other,
+        };
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
     pub(crate) fn expire<A: Application>(&mut self, thread: &Thread<A>) -> bool {
         match self {
             Self::Http1(connection) => connection.expire(thread),
+            Self::WebSocket(connection) => connection.expire(thread),
+            Self::Over => false,
         }
     }
 
@@ -113,6 +155,8 @@ impl Conversation {
     pub(crate) fn abandon(&mut self) {
         match self {
             Self::Http1(connection) => connection.abandon(),
+            Self::WebSocket(connection) => connection.abandon(),
+            Self::Over => {}
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bicorn_http::http1::{Event, connection::Progress};
-use bicorn_http::{Action, Exchange, ExchangeControl, ExchangeId, PeerError, RequestHead, ResponsePart};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponsePart};
 
+use super::in_flight::{InFlight, Waiting};
 use super::{Connection, Phase};
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
 use crate::io_thread::{Thread, next_connection_id};
@@ -41,7 +42,7 @@ impl Connection {
 
     /// Hand content up, all that came as one arrival; true when the content is complete.
     fn parse_content(&mut self, input: &mut &[u8]) -> Result<bool, PeerError> {
-        let mut arrival = self.control.as_ref().map(ExchangeControl::arrival);
+        let mut arrival = self.control.as_ref().and_then(InFlight::arrival);
         loop {
             match self.engine.read(input)? {
                 Some(Event::Content(content)) => {
@@ -70,9 +71,7 @@ impl Connection {
     }
 
     fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {
-        if head.asks_for_upgrade() {
-            thread.application().notice(Notice::UnsupportedUpgrade);
-        }
+        let Some(head) = self.take_upgrade(head, thread) else { return };
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
         if !has_content {
@@ -81,9 +80,9 @@ impl Connection {
         if self.is_peer_finished {
             control.peer_finished();
         }
-        self.control = Some(control);
+        self.control = Some(InFlight::Exchange(control));
         self.uncredited = 0;
-        self.waiting = Some(exchange);
+        self.waiting = Some(Waiting::Exchange(exchange));
     }
 
     /// Hand the exchange that waits over, once the hand-off has a place.
@@ -91,13 +90,13 @@ impl Connection {
         if self.waiting.is_none() || !thread.has_place(self.key) {
             return;
         }
-        let Some(exchange) = self.waiting.take() else { return };
+        let Some(waiting) = self.waiting.take() else { return };
         let corrected = thread.settings().proxies.as_ref().and_then(|proxies| {
-            let correction = proxies.correct(self.info.peer, exchange.head.fields());
+            let correction = proxies.correct(self.info.peer, waiting.fields());
             (correction.client.is_some() || correction.scheme.is_some()).then_some(correction)
         });
         match corrected {
-            None => thread.hand_over(exchange, &self.info),
+            None => waiting.hand_over(&self.info, thread),
             Some(correction) => {
                 let info = ConnectionInfo {
                     id: next_connection_id(),
@@ -109,7 +108,7 @@ impl Connection {
                     server: self.info.server.clone(),
                     scheme: correction.scheme.unwrap_or(self.info.scheme),
                 };
-                thread.hand_over(exchange, &Arc::new(info));
+                waiting.hand_over(&Arc::new(info), thread);
             }
         }
     }
@@ -145,6 +144,9 @@ impl Connection {
             Action::Interim(head) => self.engine.write_interim(&head, &mut self.output),
             Action::Respond(part) => self.respond(part, thread),
             Action::Close => self.give_up_response(),
+            Action::Accept(head) => self.accept(&head, thread),
+            // There is no WebSocket to do it on.
+            Action::Message(_) | Action::CloseFrame { .. } => {}
         }
     }
 

@@ -7,12 +7,9 @@ use bicorn_http::PeerError;
 
 use super::{Connection, Phase};
 use crate::application::Application;
+use crate::connection::LINGER;
 use crate::deadline::{Clock, NEVER};
 use crate::io_thread::Thread;
-
-/// How long a closed connection waits for the peer's FIN (nginx's `lingering_timeout` is 5 s; the peer has
-/// the whole answer by then, so less is enough).
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What must happen next, and whose fault it is if it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
