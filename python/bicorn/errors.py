@@ -1,4 +1,4 @@
-"""Errors that users of `Config` may catch."""
+"""Errors that programs and applications may catch."""
 
 from __future__ import annotations
 
@@ -8,3 +8,7 @@ class ConfigError(ValueError):
 
     `bicorn.run` prints it and exits; `Config` raises it.
     """
+
+
+class ClientDisconnected(OSError):
+    """Raised by `send` of a WebSocket whose peer has left (ASGI WebSocket 2.4); an app may let it pass."""

@@ -125,6 +125,14 @@ impl Settings {
             default_fields: fields.clone(),
             keep_alive: !closes,
             unsent_bytes: crate::ffi::unsent_bytes,
+            websocket: Some(bicorn_server::WebSockets {
+                engine: bicorn_http::websocket::Settings::default(),
+                max_queue: 32,
+                keep_alive: bicorn_http::websocket::session::KeepAlive {
+                    interval: Some(std::time::Duration::from_secs(20)),
+                    timeout: Some(std::time::Duration::from_secs(20)),
+                },
+            }),
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
         }
     }

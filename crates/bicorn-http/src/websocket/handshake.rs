@@ -66,7 +66,8 @@ pub fn check_stream(head: &RequestHead) -> Result<Offer, PeerError> {
 pub fn accept(offer: &Offer, settings: &Settings) -> (Vec<u8>, Option<Agreement>) {
     let mut lines = Vec::with_capacity(USUAL_LINES_BYTES);
     if let Some(token) = &offer.token {
-        lines.extend_from_slice(b"upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ");
+        // In RFC 6455's spelling, which not every client reads without regard to case.
+        lines.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
         lines.extend_from_slice(token);
         lines.extend_from_slice(b"\r\n");
     }
@@ -75,7 +76,10 @@ pub fn accept(offer: &Offer, settings: &Settings) -> (Vec<u8>, Option<Agreement>
         .filter(|_| settings.per_message_deflate && deflate::IS_READY)
         .map(deflate::Offer::agree);
     if let Some(agreement) = &agreement {
-        lines.extend_from_slice(b"sec-websocket-extensions: ");
+        // HTTP/2 has names in lower case only (RFC 9113 §8.2).
+        let name =
+            if offer.token.is_some() { "Sec-WebSocket-Extensions: " } else { "sec-websocket-extensions: " };
+        lines.extend_from_slice(name.as_bytes());
         lines.extend_from_slice(agreement.to_string().as_bytes());
         lines.extend_from_slice(b"\r\n");
     }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use crate::handoff::{BorrowedContent, HandOff};
+use crate::handoff::{Borrowed, BorrowedContent, HandOff};
 
 /// `message[key]`, with a `KeyError` when it is absent.
 pub(crate) fn required<'py>(
@@ -25,7 +25,7 @@ pub(crate) fn required<'py>(
 }
 
 /// `message.get(key)`, where a dict is spared the method call.
-fn optional<'py>(
+pub(super) fn optional<'py>(
     message: &Bound<'py, PyAny>,
     key: &Bound<'py, PyString>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -41,14 +41,20 @@ pub(crate) fn response_start(message: &Bound<'_, PyAny>) -> PyResult<ResponseHea
     let py = message.py();
     let status = required(message, intern!(py, "status"))?;
     let mut head = ResponseHead::new(status_code(&status)?);
-    if let Some(headers) = optional(message, intern!(py, "headers"))? {
+    push_headers(&mut head, message)?;
+    Ok(head)
+}
+
+/// Add the `headers` of a message, if it has any.
+pub(super) fn push_headers(head: &mut ResponseHead, message: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(headers) = optional(message, intern!(message.py(), "headers"))? {
         for field in headers.try_iter()? {
             let field = field?;
             let (name, value) = pair(&field)?;
-            push(&mut head, &name, &value)?;
+            push(head, &name, &value)?;
         }
     }
-    Ok(head)
+    Ok(())
 }
 
 /// A final status. uvicorn looks the status line up in a table, hence its `KeyError`.
@@ -106,15 +112,32 @@ pub(crate) fn response_body(
     let py = message.py();
     let body = match optional(message, intern!(py, "body"))? {
         None => ResponseBody::Empty,
-        Some(body) => match body.cast_exact::<PyBytes>() {
-            Ok(bytes) if bytes.as_bytes().len() >= BORROW_BYTES => {
-                let content = BorrowedContent::new(PyBackedBytes::from(bytes.clone()), Arc::clone(handoff));
-                ResponseBody::Shared(Bytes::from_owner(content))
-            }
-            Ok(bytes) => ResponseBody::copied(bytes.as_bytes()),
-            Err(_) => ResponseBody::copied(&bytes_like(&body)?),
-        },
+        Some(body) => binary(&body, handoff)?,
     };
     let more = optional(message, intern!(py, "more_body"))?.map_or(Ok(false), |more| more.is_truthy())?;
     Ok((body, more))
+}
+
+/// The content of a bytes-like object: a large one is borrowed.
+pub(super) fn binary(object: &Bound<'_, PyAny>, handoff: &Arc<HandOff>) -> PyResult<ResponseBody> {
+    match object.cast_exact::<PyBytes>() {
+        Ok(bytes) if bytes.as_bytes().len() >= BORROW_BYTES => {
+            Ok(borrowed(Borrowed::Bytes(PyBackedBytes::from(bytes.clone())), handoff))
+        }
+        Ok(bytes) => Ok(ResponseBody::copied(bytes.as_bytes())),
+        Err(_) => Ok(ResponseBody::copied(&bytes_like(object)?)),
+    }
+}
+
+/// The UTF-8 of a string: a large one is borrowed.
+pub(super) fn text(object: &Bound<'_, PyString>, handoff: &Arc<HandOff>) -> PyResult<ResponseBody> {
+    let bytes = object.to_str()?.as_bytes();
+    if bytes.len() < BORROW_BYTES {
+        return Ok(ResponseBody::copied(bytes));
+    }
+    Ok(borrowed(Borrowed::Text(PyBackedStr::try_from(object.clone())?), handoff))
+}
+
+fn borrowed(object: Borrowed, handoff: &Arc<HandOff>) -> ResponseBody {
+    ResponseBody::Shared(Bytes::from_owner(BorrowedContent::new(object, Arc::clone(handoff))))
 }
