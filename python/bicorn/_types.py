@@ -20,6 +20,7 @@ ASGIApplication = ASGI2Application | ASGI3Application
 
 LifespanType = Literal["auto", "on", "off"]
 LoopFactoryType = Literal["none", "auto", "asyncio", "uvloop"]
+WSProtocolType = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 InterfaceType = Literal["auto", "asgi3", "asgi2", "wsgi"]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType
+    from bicorn._types import ASGIApplication, InterfaceType, LifespanType, LoopFactoryType, WSProtocolType
     from bicorn.log_config import LogConfig
 
 
@@ -63,6 +63,12 @@ def run(
     uds: str | None = None,
     fd: int | None = None,
     loop: LoopFactoryType | str = "auto",
+    ws: WSProtocolType = "auto",
+    ws_max_size: int = 16_777_216,
+    ws_max_queue: int | None = 32,
+    ws_ping_interval: float | None = 20.0,
+    ws_ping_timeout: float | None = 20.0,
+    ws_per_message_deflate: bool = True,
     lifespan: LifespanType = "auto",
     interface: InterfaceType = "auto",
     env_file: str | os.PathLike[str] | None = None,

@@ -21,4 +21,4 @@ pub use error::{ConfigError, Exit};
 pub use markdown::settings_markdown;
 pub use options::{OptionValue, SettingValue};
 pub use settings::Settings;
-pub use values::{ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel};
+pub use values::{ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, WebSockets};

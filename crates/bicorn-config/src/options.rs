@@ -111,6 +111,12 @@ impl Settings {
             ("headers", SettingValue::Pairs(self.headers.clone())),
             ("server_header", SettingValue::Bool(self.server_header)),
             ("date_header", SettingValue::Bool(self.date_header)),
+            ("ws", SettingValue::Text(self.ws.to_string())),
+            ("ws_max_size", int(Some(self.ws_max_size))),
+            ("ws_max_queue", int(Some(self.ws_max_queue.unwrap_or_default()))),
+            ("ws_ping_interval", seconds(self.ws_ping_interval.unwrap_or_default())),
+            ("ws_ping_timeout", seconds(self.ws_ping_timeout.unwrap_or_default())),
+            ("ws_per_message_deflate", SettingValue::Bool(self.ws_per_message_deflate)),
             ("proxy_headers", SettingValue::Bool(self.proxy_headers)),
             ("forwarded_allow_ips", text(self.forwarded_allow_ips.as_ref())),
             ("log_config", path(self.log_config.as_deref())),
@@ -129,7 +135,7 @@ fn given(name: String, value: OptionValue) -> Result<Option<Given>, ConfigError>
     };
     let values = match value {
         OptionValue::None => return Ok(None),
-        OptionValue::Flag(flag) if command::is_switch(option) => vec![flag.to_string()],
+        OptionValue::Flag(flag) if command::is_truth(option) => vec![flag.to_string()],
         OptionValue::Flag(flag) => {
             let requirement = "it is not a switch".to_owned();
             return Err(ConfigError::InvalidValue { option: name, value: flag.to_string(), requirement });

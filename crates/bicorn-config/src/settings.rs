@@ -10,11 +10,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueHint;
+use clap::{ArgAction, ValueHint};
 
 use crate::values::{
-    ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, deadline, limit,
-    non_empty_path, parse_header, positive, seconds, whole_number,
+    ByteLimit, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TRUTH, WebSockets, deadline,
+    limit, non_empty_path, parse_header, parse_switch, positive, seconds, whole_number,
 };
 
 const APPLICATION: &str = "Application";
@@ -22,6 +22,7 @@ const LISTENING: &str = "Listening";
 const PROCESSING: &str = "Concurrency and limits";
 const TIMEOUTS: &str = "Timeouts";
 const HTTP: &str = "HTTP";
+const WEBSOCKET: &str = "WebSocket";
 const PROXIES: &str = "Proxies";
 const LOGGING: &str = "Logging";
 
@@ -230,6 +231,49 @@ pub struct Settings {
     /// Send a date header with every response
     #[arg(help_heading = HTTP, long, default_value_t = true)]
     pub date_header: bool,
+
+    /// Whether to speak WebSocket: auto or none
+    ///
+    /// none serves a handshake as a plain request. uvicorn's names of implementations (websockets,
+    /// websockets-sansio, wsproto) are the same as auto: there is one, bicorn's own.
+    #[arg(help_heading = WEBSOCKET, long, value_name = "KIND", default_value_t = WebSockets::Auto)]
+    pub ws: WebSockets,
+
+    /// Size beyond which a message of a peer is refused with close code 1009
+    ///
+    /// Counted behind decompression, while the message arrives.
+    #[arg(
+        help_heading = WEBSOCKET, long, value_name = "BYTES",
+        default_value_t = 16_777_216, value_parser = whole_number::<usize>(1..=i64::MAX)
+    )]
+    pub ws_max_size: usize,
+
+    /// Messages that may wait for the application before the socket is no longer read; 0 is no limit
+    ///
+    /// 64 KiB of messages are enough to stop reading, too, whatever their number.
+    #[arg(help_heading = WEBSOCKET, long, value_name = "COUNT", default_value = "32", value_parser = limit)]
+    pub ws_max_queue: CountLimit,
+
+    /// Seconds from one ping to the next; 0 sends none
+    #[arg(
+        help_heading = WEBSOCKET, long,
+        value_name = "SECONDS", default_value = "20", value_parser = deadline
+    )]
+    pub ws_ping_interval: Deadline,
+
+    /// Seconds in which a ping must be answered before the peer is given up with 1011; 0 is no deadline
+    #[arg(
+        help_heading = WEBSOCKET, long,
+        value_name = "SECONDS", default_value = "20", value_parser = deadline
+    )]
+    pub ws_ping_timeout: Deadline,
+
+    /// Compress messages if the peer offers it (permessage-deflate); takes true or false
+    #[arg(
+        help_heading = WEBSOCKET, long, action = ArgAction::Set,
+        value_name = TRUTH, default_value = "true", value_parser = parse_switch
+    )]
+    pub ws_per_message_deflate: bool,
 
     /// Take client address and scheme from X-Forwarded-For and X-Forwarded-Proto
     ///

@@ -1,9 +1,13 @@
 //! Options, from the command line or from a `Config` object, through one parser.
 
-use bicorn_config::{OptionValue, SettingValue, Settings as Options, from_command_line};
+use bicorn_config::{
+    Interface, OptionValue, SettingValue, Settings as Options, WebSockets as WebSocketOption,
+    from_command_line,
+};
 use bicorn_http::http1::Limits;
+use bicorn_http::websocket::{self, session::KeepAlive};
 use bicorn_server::forwarded::TrustedProxies;
-use bicorn_server::{Deadlines, Settings as ServerSettings};
+use bicorn_server::{Deadlines, Settings as ServerSettings, WebSockets};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -70,7 +74,13 @@ impl Settings {
 /// Options whose values in a `Config` may be objects that no command line can carry; Python checks them.
 const PYTHON_ONLY: [&str; 6] = ["app", "app_dir", "log_config", "log_level", "loop", "env_file"];
 
+/// Options of which `None` means none, as 0 does; elsewhere it is the default.
+const NONE_IS_ZERO: [&str; 3] = ["ws_max_queue", "ws_ping_interval", "ws_ping_timeout"];
+
 fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
+    if value.is_none() && NONE_IS_ZERO.contains(&name) {
+        return Ok(OptionValue::Text("0".to_owned()));
+    }
     if value.is_none() {
         return Ok(OptionValue::None);
     }
@@ -125,15 +135,22 @@ impl Settings {
             default_fields: fields.clone(),
             keep_alive: !closes,
             unsent_bytes: crate::ffi::unsent_bytes,
-            websocket: Some(bicorn_server::WebSockets {
-                engine: bicorn_http::websocket::Settings::default(),
-                max_queue: 32,
-                keep_alive: bicorn_http::websocket::session::KeepAlive {
-                    interval: Some(std::time::Duration::from_secs(20)),
-                    timeout: Some(std::time::Duration::from_secs(20)),
-                },
-            }),
+            websocket: self.websockets(),
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
         }
+    }
+
+    /// How WebSockets are spoken. A WSGI application knows none.
+    fn websockets(&self) -> Option<WebSockets> {
+        let options = &self.options;
+        let is_on = options.ws == WebSocketOption::Auto && options.interface != Interface::Wsgi;
+        is_on.then(|| WebSockets {
+            engine: websocket::Settings {
+                max_message_bytes: options.ws_max_size,
+                per_message_deflate: options.ws_per_message_deflate,
+            },
+            max_queue: options.ws_max_queue.unwrap_or(usize::MAX),
+            keep_alive: KeepAlive { interval: options.ws_ping_interval, timeout: options.ws_ping_timeout },
+        })
     }
 }
