@@ -21,3 +21,7 @@ mod settings;
 mod shutdown;
 mod stale;
 mod waiting;
+mod websocket_deadlines;
+mod websocket_handshakes;
+mod websocket_messages;
+mod websocket_sides;
