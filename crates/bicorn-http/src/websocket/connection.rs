@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::assembly::{Assembly, Piece};
 use super::close;
-use super::deflate::Agreement;
+use super::deflate::{Agreement, Compression};
 use super::frame::{self, CONTROL_BYTES, Expected, Header, MAX_HEADER_BYTES, Opcode};
 use super::{Event, Outgoing, Settings, State, Violation};
 use crate::body::{BORROW_BYTES, ResponseBody};
@@ -28,6 +28,8 @@ pub struct Connection {
     control: Partial<CONTROL_BYTES>,
     /// The last ping whose answer found no room: see [`PONG_ROOM_BYTES`].
     owed_pong: Option<Box<[u8]>>,
+    /// What was agreed to in the handshake.
+    compression: Option<Box<Compression>>,
 }
 
 /// Pongs are written while fewer bytes than this wait for the socket. Beyond it, the last ping alone is
@@ -38,7 +40,6 @@ impl Connection {
     /// A connection behind its handshake.
     pub fn new(settings: Settings, deflate: Option<Agreement>) -> Self {
         let Settings { max_message_bytes, per_message_deflate: _ } = settings;
-        let _ = deflate;
         Self {
             max_message_bytes,
             state: State::Open,
@@ -47,6 +48,7 @@ impl Connection {
             message: None,
             control: Partial::default(),
             owed_pong: None,
+            compression: deflate.map(|agreement| Box::new(Compression::new(agreement))),
         }
     }
 
@@ -101,7 +103,8 @@ impl Connection {
     }
 
     fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, Violation> {
-        let expected = Expected { continuation: self.message.is_some(), compression: false };
+        let expected =
+            Expected { continuation: self.message.is_some(), compression: self.compression.is_some() };
         let known = self.partial.length;
         let parsed = if known == 0 {
             frame::parse(input, expected)?
@@ -128,8 +131,8 @@ impl Connection {
             return Ok(());
         }
         let limit = self.max_message_bytes;
-        let message = self.message.get_or_insert_with(|| Assembly::new(header.opcode, limit));
-        if message.has_room_for(header.length) { Ok(()) } else { Err(Violation::TOO_BIG) }
+        let begun = || Assembly::new(header.opcode, header.is_compressed, limit);
+        self.message.get_or_insert_with(begun).declare(header.length)
     }
 
     /// Take payload of a data frame; the message, if it ends with it.
@@ -139,7 +142,13 @@ impl Connection {
         let is_complete = header.length == 0;
         if let Some(message) = &mut self.message {
             let outstanding = header.is_last.then_some(header.length);
-            header.mask = message.append(&Piece { masked, mask: header.mask, outstanding })?;
+            let piece = Piece { masked, mask: header.mask, outstanding };
+            header.mask = match &mut self.compression {
+                Some(compression) if message.is_compressed => {
+                    message.inflate(&piece, &mut compression.inflater)?
+                }
+                _ => message.append(&piece)?,
+            };
         }
         self.frame = (!is_complete).then_some(header);
         if !is_complete || !header.is_last {
@@ -198,7 +207,16 @@ impl Connection {
             Outgoing::Text(content) => (Opcode::Text, content),
             Outgoing::Binary(content) => (Opcode::Binary, content),
         };
-        write(opcode, content, output);
+        if let Some(compression) = &mut self.compression {
+            let bytes = match content {
+                ResponseBody::Empty => compression.deflate(b""),
+                ResponseBody::Copied { bytes, .. } => compression.deflate(&bytes),
+                ResponseBody::Shared(bytes) => compression.deflate(&bytes),
+            };
+            write(opcode, true, ResponseBody::Copied { bytes, breaks: Vec::new() }, output);
+        } else {
+            write(opcode, false, content, output);
+        }
     }
 
     /// Queue a ping with at most 125 bytes of payload; what is beyond them is left out.
@@ -236,7 +254,11 @@ impl Connection {
     }
 
     /// Give back what an idle connection need not keep. What follows is no different, but dearer.
-    pub fn release(&mut self) {}
+    pub fn release(&mut self) {
+        if let Some(compression) = &mut self.compression {
+            compression.release();
+        }
+    }
 
     /// Nothing is read or written any more.
     fn end(&mut self) {
@@ -244,6 +266,7 @@ impl Connection {
         self.frame = None;
         self.message = None;
         self.owed_pong = None;
+        self.compression = None;
     }
 }
 
@@ -262,9 +285,9 @@ fn write_control(opcode: Opcode, payload: &[u8], output: &mut Output) {
     output.extend(payload);
 }
 
-fn write(opcode: Opcode, content: ResponseBody, output: &mut Output) {
+fn write(opcode: Opcode, is_compressed: bool, content: ResponseBody, output: &mut Output) {
     let mut header = [0; MAX_HEADER_BYTES];
-    let length = frame::write(opcode, false, content.len(), &mut header);
+    let length = frame::write(opcode, is_compressed, content.len(), &mut header);
     let is_shared = content.len() >= BORROW_BYTES;
     output.reserve(length + if is_shared { 0 } else { content.len() });
     output.extend(&header[..length]);

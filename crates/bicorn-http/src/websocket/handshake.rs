@@ -71,10 +71,7 @@ pub fn accept(offer: &Offer, settings: &Settings) -> (Vec<u8>, Option<Agreement>
         lines.extend_from_slice(token);
         lines.extend_from_slice(b"\r\n");
     }
-    let agreement = offer
-        .deflate
-        .filter(|_| settings.per_message_deflate && deflate::IS_READY)
-        .map(deflate::Offer::agree);
+    let agreement = offer.deflate.filter(|_| settings.per_message_deflate).map(deflate::Offer::agree);
     if let Some(agreement) = &agreement {
         // HTTP/2 has names in lower case only (RFC 9113 §8.2).
         let name =

@@ -31,6 +31,7 @@ pub mod deflate;
 mod digest;
 mod extensions;
 mod frame;
+mod growth;
 pub mod handshake;
 pub mod seam;
 pub mod session;

@@ -1,7 +1,8 @@
 //! A WebSocket peer, played by the test.
 
-use bicorn_http::Output;
+use bicorn_http::websocket::handshake::{accept, check};
 use bicorn_http::websocket::{Connection, Event, Message, Outgoing, Settings, State, Violation};
+use bicorn_http::{Output, http1};
 
 /// First bytes of frames (RFC 6455 §5.2).
 pub(crate) const FIN: u8 = 0x80;
@@ -76,6 +77,25 @@ impl Peer {
     /// A connection that takes messages up to this length.
     pub(crate) fn with_limit(max_message_bytes: usize) -> Self {
         Self::of(Connection::new(Settings { max_message_bytes, ..Settings::default() }, None))
+    }
+
+    /// A connection that has agreed to this offer of permessage-deflate.
+    pub(crate) fn with_deflate(offer: &str) -> Self {
+        Self::with_deflate_and_limit(offer, Settings::default().max_message_bytes)
+    }
+
+    pub(crate) fn with_deflate_and_limit(offer: &str, max_message_bytes: usize) -> Self {
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: {offer}\r\n\r\n"
+        );
+        let event = http1::Connection::new(http1::Limits::default()).read(&mut head.as_bytes());
+        let Ok(Some(http1::Event::Head { head, .. })) = event else { panic!("{offer}: {event:?}") };
+        let offer = check(&head).expect("the handshake is good").expect("it asks for a WebSocket");
+        let settings = Settings { max_message_bytes, ..Settings::default() };
+        let (_, agreement) = accept(&offer, &settings);
+        assert!(agreement.is_some());
+        Self::of(Connection::new(settings, agreement))
     }
 
     pub(crate) fn of(connection: Connection) -> Self {

@@ -1,10 +1,22 @@
-//! permessage-deflate (RFC 7692): what is offered, and what is agreed to.
+//! permessage-deflate (RFC 7692): what is offered, what is agreed to, and both directions of it.
 //!
+//! ```text
+//!   handshake ──▶ Offer ──▶ Agreement ──▶ Compression { inflater, deflater }   (connection.rs)
+//! ```
 //! The answers are uvicorn's, so that a peer sees no difference: windows of 4 KiB, history kept between
-//! messages unless the peer asks otherwise.
+//! messages unless the peer asks otherwise. What must not happen here: more memory than the limit of a
+//! message and a window, whatever a peer sends.
+
+mod bits;
+mod block;
+mod deflater;
+mod huffman;
+mod inflater;
 
 use std::fmt;
 
+use self::deflater::Deflater;
+pub(super) use self::inflater::Inflater;
 use super::extensions::Extension;
 
 /// An offer of permessage-deflate that can be agreed to (RFC 7692 §7.1).
@@ -29,9 +41,6 @@ pub struct Agreement {
     /// `None` if the peer cannot be told, and uses what it likes.
     client_window_bits: Option<u8>,
 }
-
-/// Until messages are compressed, nothing is agreed to.
-pub(super) const IS_READY: bool = false;
 
 /// Windows of 4 KiB, as uvicorn has them: 16 idle connections in the memory of one with 64 KiB.
 const WINDOW_BITS: u8 = 12;
@@ -107,5 +116,40 @@ impl fmt::Display for Agreement {
             Some(bits) => write!(formatter, "; client_max_window_bits={bits}"),
             None => Ok(()),
         }
+    }
+}
+
+/// Both directions of a connection that agreed to compression.
+#[derive(Debug)]
+pub(super) struct Compression {
+    agreement: Agreement,
+    pub(super) inflater: Inflater,
+    /// Made for the first message, and again for the first one behind [`Compression::release`]: a sender may
+    /// start without history whenever it likes.
+    deflater: Option<Deflater>,
+}
+
+impl Compression {
+    pub(super) fn new(agreement: Agreement) -> Self {
+        let window_bits = agreement.client_window_bits.unwrap_or(MAX_WINDOW_BITS);
+        let inflater = Inflater::new(window_bits, !agreement.client_no_context_takeover);
+        Self { agreement, inflater, deflater: None }
+    }
+
+    /// Compress a whole message.
+    pub(super) fn deflate(&mut self, content: &[u8]) -> Vec<u8> {
+        let bits = self.agreement.server_window_bits;
+        let deflater = self.deflater.get_or_insert_with(|| Deflater::new(bits));
+        let compressed = deflater.deflate(content);
+        if self.agreement.server_no_context_takeover {
+            self.deflater = None;
+        }
+        compressed
+    }
+
+    /// Give back the compressor, and of the history what the peer cannot refer to any more.
+    pub(super) fn release(&mut self) {
+        self.deflater = None;
+        self.inflater.release();
     }
 }
