@@ -72,6 +72,17 @@ class Talk:
         return result
 
 
+async def accept_and_wait(talk: Talk) -> None:
+    """Accept, then receive until the end: a script."""
+    await talk.accept()
+    await talk.until_disconnect()
+
+
+def records(server: Any) -> list[tuple[str, str, Any]]:
+    """List level, message and args of what the logger uvicorn.error got."""
+    return [(one.levelname, one.msg, one.args) for one in server.logs.of("uvicorn.error")]
+
+
 def text(message: str) -> Event:
     """Make a websocket.send event."""
     return {"type": "websocket.send", "text": message}

@@ -12,7 +12,7 @@ from tests import raw, raw_websocket
 from tests.apps import Event
 from tests.conftest import Serve, ServeShared
 from tests.raw_websocket import Refused
-from tests.websocket_apps import Talk, close
+from tests.websocket_apps import Talk, accept_and_wait, close, records
 
 SCOPE_KEYS = [
     "type",
@@ -30,16 +30,6 @@ SCOPE_KEYS = [
     "state",
     "extensions",
 ]
-
-
-async def accept_and_wait(talk: Talk) -> None:
-    await talk.accept()
-    await talk.until_disconnect()
-
-
-def records(server: Any) -> list[tuple[str, str, Any]]:
-    """The level, message and args of what uvicorn.error got."""
-    return [(one.levelname, one.msg, one.args) for one in server.logs.of("uvicorn.error")]
 
 
 def test_whole_scope(serve_shared: ServeShared) -> None:
@@ -135,10 +125,9 @@ async def accept_with_everything(talk: Talk) -> None:
 
 
 def test_bytes_of_the_acceptance(serve: Serve) -> None:
-    with serve(Talk(accept_with_everything), headers=[("X-Default", "d")]) as server:
-        with server.connect() as client:
-            client.send(raw_websocket.handshake(protocols="chat", extensions="permessage-deflate"))
-            head = client.until(b"\r\n\r\n")
+    with serve(Talk(accept_with_everything), headers=[("X-Default", "d")]) as server, server.connect() as client:
+        client.send(raw_websocket.handshake(protocols="chat", extensions="permessage-deflate"))
+        head = client.until(b"\r\n\r\n")
     head, dates = re.subn(rb"date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", b"date: now", head)
     assert dates == 1, head
     assert head.replace(b"uvicorn", b"bicorn").split(b"\r\n") == [
@@ -233,7 +222,8 @@ def test_raise_before_accept_is_500(serve_shared: ServeShared) -> None:
         ("INFO", "connection rejected (%d %s)", (500, "Internal Server Error")),
     ]
     record = server.logs.of("uvicorn.error")[0]
-    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
 
 
 @pytest.mark.parametrize(
@@ -355,10 +345,10 @@ def test_a_client_that_leaves_before_the_acceptance(serve_shared: ServeShared) -
 
 
 def test_concurrency_limit_lets_websockets_in(serve: Serve) -> None:
-    with serve(Talk(accept_and_wait), limit_concurrency=1) as server:
-        with raw_websocket.connect(server.host, server.port) as socket:
-            socket.send_close()
-            socket.read()
+    app = Talk(accept_and_wait)
+    with serve(app, limit_concurrency=1) as server, raw_websocket.connect(server.host, server.port) as socket:
+        socket.send_close()
+        socket.read()
 
 
 def test_without_websockets_a_handshake_is_a_request(serve: Serve) -> None:

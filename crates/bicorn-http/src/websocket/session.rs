@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::seam::{Control, Disconnect};
-use super::{Connection, Event, Outgoing, State};
+use super::{Connection, Event, Outgoing};
 use crate::exchange::ExchangeId;
 use crate::mailbox::Action;
 use crate::output::Output;
@@ -200,23 +200,19 @@ impl Session {
         match self.phase {
             Phase::Over => None,
             Phase::Closing { until } => Some(until),
-            Phase::Open => match (self.pong_due, self.next_ping) {
-                (Some(pong), Some(ping)) => Some(pong.min(ping)),
-                (pong, ping) => pong.or(ping),
-            },
+            Phase::Open => self.pong_due.into_iter().chain(self.next_ping).min(),
         }
     }
 
     /// Do what is due at `now`. False when nothing is left to do but drop the carrier.
     pub fn tick(&mut self, now: u64, output: &mut Output) -> bool {
         match self.phase {
-            Phase::Over => {}
             Phase::Closing { until } if until <= now => {
                 self.lose();
                 return false;
             }
-            Phase::Closing { .. } => {}
             Phase::Open => self.tick_open(now, output),
+            Phase::Closing { .. } | Phase::Over => {}
         }
         true
     }
@@ -246,11 +242,6 @@ impl Session {
             self.engine.ping(&self.ping.to_be_bytes(), output);
             self.pong_due = self.keep_alive.timeout.map(|timeout| after(now, timeout));
         }
-    }
-
-    /// How far the closing handshake is.
-    pub fn state(&self) -> State {
-        self.engine.state()
     }
 }
 

@@ -14,7 +14,7 @@ const SHORT: Option<Duration> = Some(Duration::from_millis(200));
 
 fn pinging(interval: Option<Duration>, timeout: Option<Duration>) -> Running {
     Running::with(|settings| {
-        let websocket = settings.websocket.as_mut().unwrap();
+        let websocket = settings.websocket.as_mut().expect("the server of the tests speaks it");
         websocket.keep_alive = KeepAlive { interval, timeout };
     })
 }
@@ -40,7 +40,7 @@ fn a_silent_peer_is_given_up_with_1011() {
     client.expect_close(1011, "keepalive ping timeout");
     // As under uvicorn, the application hears of a connection that is gone.
     socket.expect_end(1005, None);
-    assert!(socket.socket.is_closed());
+    assert!(socket.half.is_closed());
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_pong_behind_messages_that_nobody_takes_is_not_late() {
 fn a_peer_that_takes_nothing_is_left() {
     let running = Running::with(|settings| settings.deadlines.write = SHORT);
     let (client, socket) = running.open_socket();
-    while !socket.socket.is_closed() {
-        socket.socket.send(Outgoing::Binary(ResponseBody::copied(&[0; 50_000])));
-        socket.socket.notify();
+    while !socket.half.is_closed() {
+        socket.half.send(Outgoing::Binary(ResponseBody::copied(&vec![0; 50_000])));
+        socket.half.notify();
         assert!(socket.has_room_within(Duration::from_secs(10)), "the application waits for ever");
     }
     socket.expect_end(1005, None);
@@ -100,8 +100,8 @@ fn a_denial_that_nobody_reads_is_left() {
     let (client, socket) = running.ask_for_socket();
     let head = Some(crate::application::head(403, &[]));
     let body = ResponseBody::copied(&vec![0; 32 * 1024 * 1024]);
-    socket.socket.deny(ResponsePart { head, body, trailers: None, last: true, is_whole: true });
-    socket.socket.notify();
+    socket.half.deny(ResponsePart { head, body, trailers: None, last: true, is_whole: true });
+    socket.half.notify();
     running.wait_until_empty();
     drop(client);
 }

@@ -80,7 +80,7 @@ fn a_denied_handshake_hears_1006() {
 fn messages_may_stand_right_behind_the_acceptance() {
     let running = Running::start();
     let (mut client, socket) = running.ask_for_socket();
-    socket.socket.accept(crate::application::head(101, &[]));
+    socket.half.accept(crate::application::head(101, &[]));
     socket.queue("one");
     socket.queue("two");
     socket.close(4000, "over");
@@ -128,7 +128,7 @@ fn a_peer_that_leaves_before_it_is_accepted_is_1006() {
     let (client, socket) = running.ask_for_socket();
     drop(client);
     socket.expect_end(1006, None);
-    assert!(socket.socket.is_lost());
+    assert!(socket.half.is_lost());
     running.wait_until_empty();
 }
 

@@ -21,7 +21,7 @@ fn messages_of_one_batch_arrive_in_order() {
     for number in 0..100 {
         socket.queue(&number.to_string());
     }
-    socket.socket.notify();
+    socket.half.notify();
     for number in 0..100 {
         client.expect_frame(TEXT, number.to_string().as_bytes());
     }
@@ -45,10 +45,10 @@ fn the_peers_close_is_echoed_and_told_behind_its_messages() {
     socket.expect_text("last");
     socket.expect_end(4005, Some("why"));
     socket.expect_end(4005, Some("why"));
-    assert!(socket.socket.is_closed() && !socket.socket.is_lost());
+    assert!(socket.half.is_closed() && !socket.half.is_lost());
     drop(client);
     running.wait_until_empty();
-    assert!(!socket.socket.is_lost());
+    assert!(!socket.half.is_lost());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_peer_that_leaves_without_a_word_is_1005() {
     drop(client);
     socket.expect_text("last");
     socket.expect_end(1005, None);
-    assert!(socket.socket.is_lost());
+    assert!(socket.half.is_lost());
     running.wait_until_empty();
 }
 
@@ -169,8 +169,8 @@ fn an_application_is_held_back_by_a_peer_that_reads_nothing() {
     let mut sent = 0;
     while socket.has_room_within(Duration::from_millis(300)) {
         let content = ResponseBody::copied(&[b'x'; 10_000]);
-        socket.socket.send(Outgoing::Binary(content));
-        socket.socket.notify();
+        socket.half.send(Outgoing::Binary(content));
+        socket.half.notify();
         sent += 1;
         assert!(sent * 10_000 < PLENTY, "nobody holds the application back");
     }
@@ -210,7 +210,7 @@ fn a_command_for_another_websocket_of_the_slot_is_ignored() {
     let (mut client, socket) = running.open_socket();
     for serial in [0, u64::MAX] {
         let exchange = ExchangeId { connection: 0, serial };
-        socket.socket.mailbox().push(Command { exchange, action: Action::Close });
+        socket.half.mailbox().push(Command { exchange, action: Action::Close });
     }
     socket.send("still here");
     client.expect_frame(TEXT, b"still here");

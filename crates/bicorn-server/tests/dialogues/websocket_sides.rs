@@ -35,11 +35,11 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match u16::try_from(payload.len()) {
         Ok(length @ 0..126) => frame.push(0x80 | length.to_be_bytes()[1]),
         Ok(length) => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend(length.to_be_bytes());
         }
         Err(_) => {
-            frame.push(0x80 | 127);
+            frame.push(0xff);
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }
@@ -96,7 +96,7 @@ impl<Stream: Read + Write> Client<Stream> {
 pub(crate) struct Socket {
     pub(crate) head: RequestHead,
     pub(crate) subprotocols: Vec<String>,
-    pub(crate) socket: WebSocket,
+    pub(crate) half: WebSocket,
     pub(crate) info: Arc<ConnectionInfo>,
     application: Passing,
 }
@@ -104,13 +104,13 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn new(handshake: Handshake, info: Arc<ConnectionInfo>, application: Passing) -> Self {
         let Handshake { head, subprotocols, socket } = handshake;
-        Self { head, subprotocols, socket, info, application }
+        Self { head, subprotocols, half: socket, info, application }
     }
 
     /// Accept with these fields, and make sure that it leaves.
     pub(crate) fn accept(&self, fields: &[(&str, &str)]) {
-        self.socket.accept(head(101, fields));
-        self.socket.notify();
+        self.half.accept(head(101, fields));
+        self.half.notify();
     }
 
     /// Answer with a response.
@@ -118,49 +118,49 @@ impl Socket {
         let length = content.len().to_string();
         let head: ResponseHead = head(status, &[("content-length", &length)]);
         let body = ResponseBody::copied(content.as_bytes());
-        self.socket.deny(ResponsePart { head: Some(head), body, trailers: None, last: true, is_whole: true });
-        self.socket.notify();
+        self.half.deny(ResponsePart { head: Some(head), body, trailers: None, last: true, is_whole: true });
+        self.half.notify();
     }
 
     /// Queue a message; it leaves with the next notification.
     pub(crate) fn queue(&self, text: &str) {
-        self.socket.send(Outgoing::Text(ResponseBody::copied(text.as_bytes())));
+        self.half.send(Outgoing::Text(ResponseBody::copied(text.as_bytes())));
     }
 
     /// Send a message.
     pub(crate) fn send(&self, text: &str) {
         self.queue(text);
-        self.socket.notify();
+        self.half.notify();
     }
 
     /// Begin the closing handshake.
     pub(crate) fn close(&self, code: u16, reason: &str) {
-        self.socket.close(code, reason.to_owned());
-        self.socket.notify();
+        self.half.close(code, reason.to_owned());
+        self.half.notify();
     }
 
     /// Close without a close frame.
     pub(crate) fn abort(&self) {
-        self.socket.abort();
-        self.socket.notify();
+        self.half.abort();
+        self.half.notify();
     }
 
     /// Take what comes next.
     pub(crate) fn receive(&self) -> Received {
         loop {
-            let (received, _) = self.socket.try_receive();
-            self.socket.notify();
+            let (received, _) = self.half.try_receive();
+            self.half.notify();
             if let Some(received) = received {
                 return received;
             }
-            let arrived = self.wait_at_most(PATIENCE, |waker| self.socket.poll_receive(waker));
+            let arrived = self.wait_at_most(PATIENCE, |waker| self.half.poll_receive(waker));
             arrived.expect("something arrives, or the peer leaves");
         }
     }
 
     /// Whether something can be taken, now or soon.
     pub(crate) fn has_message_within(&self, limit: Duration) -> bool {
-        self.wait_at_most(limit, |waker| self.socket.poll_receive(waker)).is_some()
+        self.wait_at_most(limit, |waker| self.half.poll_receive(waker)).is_some()
     }
 
     /// Take this text next.
@@ -176,7 +176,7 @@ impl Socket {
 
     /// Whether there is room for more, now or soon.
     pub(crate) fn has_room_within(&self, limit: Duration) -> bool {
-        self.wait_at_most(limit, |waker| self.socket.poll_ready(waker)).is_some()
+        self.wait_at_most(limit, |waker| self.half.poll_ready(waker)).is_some()
     }
 
     fn wait_at_most<T>(&self, limit: Duration, poll: impl Fn(&Waker) -> Poll<T>) -> Option<T> {

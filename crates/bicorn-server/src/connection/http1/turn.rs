@@ -139,14 +139,12 @@ impl Connection {
         }
         match action {
             Action::Continue => self.engine.write_continue(&mut self.output),
-            // `drive` reads again by itself: there is room now.
-            Action::Resume => {}
             Action::Interim(head) => self.engine.write_interim(&head, &mut self.output),
             Action::Respond(part) => self.respond(part, thread),
             Action::Close => self.give_up_response(),
             Action::Accept(head) => self.accept(&head, thread),
-            // There is no WebSocket to do it on.
-            Action::Message(_) | Action::CloseFrame { .. } => {}
+            // `drive` reads again by itself: there is room now. The others have no WebSocket to be done on.
+            Action::Resume | Action::Message(_) | Action::CloseFrame { .. } => {}
         }
     }
 
