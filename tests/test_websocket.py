@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sys
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -252,6 +252,23 @@ def test_nothing_of_a_websocket_outlives_it(serve_shared: ServeShared) -> None:
     server = serve_shared(Talk(look))
     with raw_websocket.connect(server.host, server.port) as socket:
         assert socket.read() == "0"
+
+
+def test_receives_that_are_given_up_leave_nothing(serve_shared: ServeShared) -> None:
+    async def script(talk: Talk) -> None:
+        await talk.accept()
+        for _ in range(300):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(talk.receive(), 0.0001)  # type: ignore[arg-type]
+        gc.collect()
+        futures = (one for one in gc.get_objects() if isinstance(one, asyncio.Future))
+        await talk.send(text(str(sum(future.cancelled() for future in futures))))
+
+    server = serve_shared(Talk(script))
+    with raw_websocket.connect(server.host, server.port) as socket:
+        message = socket.read()
+        assert isinstance(message, str)
+        assert int(message) < 10
 
 
 def test_another_implementation_cannot_be_plugged_in() -> None:

@@ -89,6 +89,8 @@ pub(crate) struct LoopThread {
     is_draining: AtomicBool,
     tasks: AtomicUsize,
     responses: AtomicU64,
+    /// Messages of WebSockets that were sent.
+    messages: AtomicUsize,
     server: Mutex<Option<Server>>,
 }
 
@@ -110,6 +112,7 @@ impl LoopThread {
             is_draining: AtomicBool::new(false),
             tasks: AtomicUsize::new(0),
             responses: AtomicU64::new(0),
+            messages: AtomicUsize::new(0),
             server: Mutex::new(None),
         })
     }
@@ -251,6 +254,17 @@ impl LoopThread {
             }
         }
         self.plan_flush(py)
+    }
+
+    /// Note that a message was sent. It leaves at the end of the tick, or before: a tick may send to many peers,
+    /// and the I/O threads can write the first messages while the application makes the others.
+    pub(crate) fn touch_message(&self, py: Python<'_>, mailbox: &Arc<Mailbox>) -> PyResult<()> {
+        self.touch(py, mailbox)?;
+        let before = self.messages.fetch_add(1, Ordering::Relaxed);
+        if before % NOTIFY_EXCHANGES == NOTIFY_EXCHANGES - 1 {
+            self.notify();
+        }
+        Ok(())
     }
 
     /// Keep a head until the end of the tick.

@@ -1,11 +1,13 @@
-//! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body").
+//! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body"; WebSocket 2.4, "Send",
+//! "Close").
 
 use std::sync::Arc;
 
 use bicorn_http::body::BORROW_BYTES;
+use bicorn_http::websocket::{Outgoing, is_close_code};
 use bicorn_http::{FieldError, ResponseBody, ResponseHead};
 use bytes::Bytes;
-use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -140,4 +142,43 @@ pub(super) fn text(object: &Bound<'_, PyString>, handoff: &Arc<HandOff>) -> PyRe
 
 fn borrowed(object: Borrowed, handoff: &Arc<HandOff>) -> ResponseBody {
     ResponseBody::Shared(Bytes::from_owner(BorrowedContent::new(object, Arc::clone(handoff))))
+}
+
+/// The message in a `websocket.send` event; one without content is none, as under uvicorn.
+pub(super) fn websocket_message(
+    message: &Bound<'_, PyAny>,
+    handoff: &Arc<HandOff>,
+) -> PyResult<Option<Outgoing>> {
+    let py = message.py();
+    let present = |key| optional(message, key).map(|value| value.filter(|value| !value.is_none()));
+    if let Some(bytes) = present(intern!(py, "bytes"))? {
+        return Ok(Some(Outgoing::Binary(binary(&bytes, handoff)?)));
+    }
+    let Some(content) = present(intern!(py, "text"))? else { return Ok(None) };
+    let Ok(content) = content.cast::<PyString>() else {
+        let name = content.get_type().name()?;
+        return Err(PyAttributeError::new_err(format!("'{name}' object has no attribute 'encode'")));
+    };
+    Ok(Some(Outgoing::Text(text(content, handoff)?)))
+}
+
+/// The longest reason that a close frame holds (RFC 6455 §5.5).
+const REASON_BYTES: usize = 123;
+
+/// Code and reason in a `websocket.close` event.
+pub(super) fn websocket_close(message: &Bound<'_, PyAny>) -> PyResult<(u16, String)> {
+    let py = message.py();
+    let code = match optional(message, intern!(py, "code"))?.filter(|code| !code.is_none()) {
+        Some(code) => code.extract().ok().filter(|code| is_close_code(*code)),
+        None => Some(1000),
+    };
+    let code = code.ok_or_else(|| PyRuntimeError::new_err("invalid status code"))?;
+    let reason = match optional(message, intern!(py, "reason"))? {
+        Some(reason) if reason.is_truthy()? => reason.extract()?,
+        _ => String::new(),
+    };
+    if reason.len() > REASON_BYTES {
+        return Err(PyRuntimeError::new_err("control frame too long"));
+    }
+    Ok((code, reason))
 }

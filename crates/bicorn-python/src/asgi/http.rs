@@ -18,7 +18,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use super::event;
 use super::exchange::AsgiExchange;
 use super::response::Response;
-use super::waiters::{Waiters, wake_all};
+use super::waiters::{Waiters, still_waiting, wake_all};
 use crate::awaitable::{Purpose, Waiting};
 use crate::handoff::lock;
 use crate::logging::{AccessFacts, Served};
@@ -123,8 +123,11 @@ impl HttpExchange {
         let exchange = slf.get();
         let future = exchange.loop_thread.event_loop()?.create_future(py)?;
         let key = Self::register(slf);
+        let others = lock(&exchange.inner).waiters.take_all();
+        let others = still_waiting(py, others)?;
         let is_ready = {
             let mut inner = lock(&exchange.inner);
+            inner.waiters.restore(others);
             let handoff = exchange.loop_thread.handoff();
             let waker = inner.waiters.add(future.clone().unbind(), key, handoff);
             match purpose {

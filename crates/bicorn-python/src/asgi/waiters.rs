@@ -30,8 +30,30 @@ impl Waiters {
         if let Some(waker) = &self.waker {
             waker.rearm();
         }
+        self.take_all()
+    }
+
+    /// All futures, to look at without the lock that guards them; see [`still_waiting`].
+    pub(super) fn take_all(&mut self) -> Vec<Py<PyAny>> {
         std::mem::take(&mut self.futures)
     }
+
+    /// Put futures back.
+    pub(super) fn restore(&mut self, futures: Vec<Py<PyAny>>) {
+        self.futures = futures;
+    }
+}
+
+/// Those of the futures that are not done. A `receive()` that is given up after a while, again and again, would
+/// leave one each time.
+pub(super) fn still_waiting(py: Python<'_>, futures: Vec<Py<PyAny>>) -> PyResult<Vec<Py<PyAny>>> {
+    let mut kept = Vec::new();
+    for future in futures {
+        if !future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()? {
+            kept.push(future);
+        }
+    }
+    Ok(kept)
 }
 
 /// Finish the futures that are still waited for.

@@ -10,17 +10,17 @@
 
 use std::sync::{Arc, Mutex};
 
+use bicorn_http::websocket::Message;
 use bicorn_http::websocket::seam::{Received, WebSocket};
-use bicorn_http::websocket::{Message, Outgoing, is_close_code};
 use bicorn_http::{ResponseBody, ResponseHead, ResponsePart, status};
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
 use super::exchange::AsgiExchange;
-use super::waiters::{Waiters, wake_all};
+use super::waiters::{Waiters, still_waiting, wake_all};
 use super::{denial, event};
 use crate::awaitable::{Purpose, Waiting};
 use crate::handoff::lock;
@@ -73,9 +73,6 @@ impl State {
     }
 }
 
-/// The longest reason that a close frame holds (RFC 6455 §5.5).
-const REASON_BYTES: usize = 123;
-
 impl WebSocketExchange {
     pub(crate) fn new(loop_thread: Arc<LoopThread>, socket: WebSocket, scope: Py<PyDict>) -> Self {
         let state = State::Connecting { scope, is_announced: false };
@@ -117,8 +114,11 @@ impl WebSocketExchange {
         let exchange = slf.get();
         let future = exchange.loop_thread.event_loop()?.create_future(py)?;
         let key = Self::register(slf);
+        let others = lock(&exchange.inner).waiters.take_all();
+        let others = still_waiting(py, others)?;
         let is_ready = {
             let mut inner = lock(&exchange.inner);
+            inner.waiters.restore(others);
             let handoff = exchange.loop_thread.handoff();
             let waker = inner.waiters.add(future.clone().unbind(), key, handoff);
             match purpose {
@@ -134,9 +134,11 @@ impl WebSocketExchange {
 
     fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let kind = intern!(py, "type");
-        if let State::Connecting { is_announced, .. } = &mut lock(&self.inner).state
-            && !std::mem::replace(is_announced, true)
-        {
+        let announces = match &mut lock(&self.inner).state {
+            State::Connecting { is_announced, .. } => !std::mem::replace(is_announced, true),
+            State::Denying(_) | State::Open | State::Closed => false,
+        };
+        if announces {
             let event = PyDict::new(py);
             event.set_item(kind, intern!(py, "websocket.connect"))?;
             return Ok(Some(event));
@@ -190,9 +192,14 @@ impl WebSocketExchange {
         self.touch(py)
     }
 
+    /// Go on to `next`. The state before is given out, to be dropped without the lock: Python code may run then.
+    fn set_state(&self, next: State) -> State {
+        std::mem::replace(&mut lock(&self.inner).state, next)
+    }
+
     /// Go on to `next`, and log what that means for the handshake.
     fn log_decision(&self, py: Python<'_>, next: State, status: Option<u16>) -> PyResult<()> {
-        let before = std::mem::replace(&mut lock(&self.inner).state, next);
+        let before = self.set_state(next);
         let State::Connecting { scope, .. } = before else { return Ok(()) };
         self.loop_thread.logs().handshake(py, scope.bind(py), status)
     }
@@ -200,7 +207,7 @@ impl WebSocketExchange {
     /// Answer with a whole response, and nothing more.
     fn deny(&self, py: Python<'_>, head: ResponseHead, body: ResponseBody) -> PyResult<()> {
         let code = head.status();
-        lock(&self.inner).state = State::Closed;
+        drop(self.set_state(State::Closed));
         self.socket.deny(ResponsePart { head: Some(head), body, trailers: None, last: true, is_whole: true });
         self.loop_thread.logs().rejected(py, code, status::phrase(code))?;
         self.touch(py)
@@ -220,40 +227,19 @@ impl WebSocketExchange {
         self.deny(py, head, body)
     }
 
-    /// `websocket.send`; a message without content is none, as under uvicorn.
+    /// `websocket.send`
     fn send_message(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let handoff = self.loop_thread.handoff();
-        let present = |key| event::optional(message, key).map(|value| value.filter(|value| !value.is_none()));
-        let outgoing = if let Some(bytes) = present(intern!(py, "bytes"))? {
-            Outgoing::Binary(event::binary(&bytes, handoff)?)
-        } else if let Some(text) = present(intern!(py, "text"))? {
-            let text = text.cast::<PyString>().map_err(|_| {
-                let name = text.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
-                PyAttributeError::new_err(format!("'{name}' object has no attribute 'encode'"))
-            })?;
-            Outgoing::Text(event::text(text, handoff)?)
-        } else {
+        let Some(outgoing) = event::websocket_message(message, self.loop_thread.handoff())? else {
             return Ok(());
         };
         self.socket.send(outgoing);
-        self.touch(py)
+        self.loop_thread.touch_message(py, self.socket.mailbox())
     }
 
     /// `websocket.close` behind an acceptance.
     fn close(&self, py: Python<'_>, message: &Bound<'_, PyAny>) -> PyResult<()> {
-        let code = match event::optional(message, intern!(py, "code"))?.filter(|code| !code.is_none()) {
-            Some(code) => code.extract().ok().filter(|code| is_close_code(*code)),
-            None => Some(1000),
-        };
-        let reason = match event::optional(message, intern!(py, "reason"))? {
-            Some(reason) if reason.is_truthy()? => reason.extract()?,
-            _ => String::new(),
-        };
-        let code = code.ok_or_else(|| PyRuntimeError::new_err("invalid status code"))?;
-        if reason.len() > REASON_BYTES {
-            return Err(PyRuntimeError::new_err("control frame too long"));
-        }
-        lock(&self.inner).state = State::Closed;
+        let (code, reason) = event::websocket_close(message)?;
+        drop(self.set_state(State::Closed));
         self.socket.close(code, reason);
         self.touch(py)
     }
@@ -274,9 +260,9 @@ impl WebSocketExchange {
             }
             Turn::Decide | Turn::Deny | Turn::Nothing => {}
         }
+        drop(self.set_state(State::Closed));
         let (key, futures) = {
             let mut inner = lock(&self.inner);
-            inner.state = State::Closed;
             inner.is_app_done = true;
             (inner.waiters.key.take(), inner.waiters.take())
         };

@@ -37,6 +37,7 @@ impl Stall {
     }
 }
 
-fn unsent_bytes<A: Application>(socket: &impl AsFd, thread: &Thread<A>) -> usize {
+/// How many bytes the kernel holds for the peer, as far as it can be told.
+pub(super) fn unsent_bytes<A: Application>(socket: &impl AsFd, thread: &Thread<A>) -> usize {
     (thread.settings().unsent_bytes)(socket.as_fd()).unwrap_or(0)
 }

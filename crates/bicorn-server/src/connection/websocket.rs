@@ -155,6 +155,8 @@ impl Connection {
                 let mut input = &scratch[..read];
                 self.session.read(&mut input, &mut self.output);
                 self.unread.keep(input);
+                // It may have brought a message, as a head may bring an exchange.
+                thread.count_handed_over();
             }
             Poll::Ready(Ok(()))
         })
