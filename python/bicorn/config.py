@@ -69,6 +69,12 @@ class Config:
         uds: str | None = None,
         fd: int | None = None,
         loop: LoopFactoryType | str = "auto",
+        ws: WSProtocolType = "auto",
+        ws_max_size: int = 16_777_216,
+        ws_max_queue: int | None = 32,
+        ws_ping_interval: float | None = 20.0,
+        ws_ping_timeout: float | None = 20.0,
+        ws_per_message_deflate: bool = True,
         lifespan: LifespanType = "auto",
         env_file: str | os.PathLike[str] | None = None,
         log_config: LogConfig | None = LOGGING_CONFIG,
@@ -129,6 +135,12 @@ class Config:
         self.uds = uds
         self.fd = fd
         self.loop = loop
+        self.ws = ws
+        self.ws_max_size = ws_max_size
+        self.ws_max_queue = ws_max_queue
+        self.ws_ping_interval = ws_ping_interval
+        self.ws_ping_timeout = ws_ping_timeout
+        self.ws_per_message_deflate = ws_per_message_deflate
         self.lifespan = lifespan
         self.log_config = log_config
         self.log_level = log_level

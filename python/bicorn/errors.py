@@ -12,3 +12,7 @@ class ConfigError(ValueError):
 
     `bicorn.run` prints it and exits; `Config` raises it.
     """
+
+
+class ClientDisconnected(OSError):
+    """Raised by `send` of a WebSocket whose peer has left (ASGI WebSocket 2.4); an app may let it pass."""

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use clap::{Arg, ArgAction, Args, Command, ValueHint};
 
 use crate::settings::Settings;
-use crate::values::{existing_path, parse_switch};
+use crate::values::{TRUTH, existing_path, parse_switch};
 
 const ABOUT: &str = "Serves a Python ASGI application over HTTP.";
 const USAGE: &str = "bicorn [OPTIONS] APP";
@@ -56,9 +56,15 @@ pub(crate) fn options() -> impl Iterator<Item = &'static Arg> {
     DECLARATION.get_arguments()
 }
 
+/// Whether an option is true or false.
+pub(crate) fn is_truth(option: &Arg) -> bool {
+    option.get_value_parser().type_id() == TypeId::of::<bool>()
+}
+
 /// Whether an option is on or off, and takes no value on the command line.
 pub(crate) fn is_switch(option: &Arg) -> bool {
-    option.get_value_parser().type_id() == TypeId::of::<bool>()
+    let takes_value = option.get_value_names().is_some_and(|names| names.iter().any(|name| *name == TRUTH));
+    is_truth(option) && !takes_value
 }
 
 /// The id and the long form of the switch that turns `option` off. One that is off by default has none.

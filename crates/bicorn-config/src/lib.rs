@@ -23,5 +23,5 @@ pub use options::{OptionValue, SettingValue};
 pub use settings::Settings;
 pub use values::{
     AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
-    TlsVersions,
+    TlsVersions, WebSockets,
 };

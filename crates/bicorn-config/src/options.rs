@@ -72,8 +72,9 @@ impl Settings {
         let mut options = self.process_options();
         options.extend(self.connection_options());
         options.extend(self.tls_options());
-        options.extend(self.http2_options());
         options.extend(self.http_options());
+        options.extend(self.http2_options());
+        options.extend(self.websocket_options());
         options.extend(self.reporting_options());
         options
     }
@@ -154,6 +155,18 @@ impl Settings {
         ]
     }
 
+    /// What happens on one WebSocket.
+    fn websocket_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
+            ("ws", SettingValue::Text(self.ws.to_string())),
+            ("ws_max_size", int(Some(self.ws_max_size))),
+            ("ws_max_queue", int(Some(self.ws_max_queue.unwrap_or_default()))),
+            ("ws_ping_interval", seconds(self.ws_ping_interval.unwrap_or_default())),
+            ("ws_ping_timeout", seconds(self.ws_ping_timeout.unwrap_or_default())),
+            ("ws_per_message_deflate", SettingValue::Bool(self.ws_per_message_deflate)),
+        ]
+    }
+
     /// Whom to believe, and what to log.
     fn reporting_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
@@ -175,7 +188,7 @@ fn given(name: String, value: OptionValue) -> Result<Option<Given>, ConfigError>
     };
     let values = match value {
         OptionValue::None => return Ok(None),
-        OptionValue::Flag(flag) if command::is_switch(option) => vec![flag.to_string()],
+        OptionValue::Flag(flag) if command::is_truth(option) => vec![flag.to_string()],
         OptionValue::Flag(flag) => {
             let requirement = "it is not a switch".to_owned();
             return Err(ConfigError::InvalidValue { option: name, value: flag.to_string(), requirement });

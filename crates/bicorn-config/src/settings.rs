@@ -10,11 +10,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueHint;
+use clap::{ArgAction, ValueHint};
 
 use crate::values::{
-    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
-    TlsVersions, deadline, limit, non_empty_path, parse_header, positive, seconds, whole_number,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TRUTH,
+    TlsVersions, WebSockets, deadline, limit, non_empty_path, parse_header, parse_switch, positive, seconds,
+    whole_number,
 };
 
 const APPLICATION: &str = "Application";
@@ -24,6 +25,7 @@ const TIMEOUTS: &str = "Timeouts";
 const TLS: &str = "TLS";
 const HTTP: &str = "HTTP";
 const HTTP2: &str = "HTTP/2";
+const WEBSOCKET: &str = "WebSocket";
 const PROXIES: &str = "Proxies";
 const LOGGING: &str = "Logging";
 
@@ -355,6 +357,48 @@ pub struct Settings {
     /// Seconds in which a PING must be answered, before the connection is closed; 0 is no deadline
     #[arg(help_heading = HTTP2, long, value_name = "SECONDS", default_value = "20", value_parser = deadline)]
     pub http2_ping_timeout: Deadline,
+    /// Whether to speak WebSocket: auto or none
+    ///
+    /// none serves a handshake as a plain request. uvicorn's names of implementations (websockets,
+    /// websockets-sansio, wsproto) are the same as auto: there is one, bicorn's own.
+    #[arg(help_heading = WEBSOCKET, long, value_name = "KIND", default_value_t = WebSockets::Auto)]
+    pub ws: WebSockets,
+
+    /// Size beyond which a message of a peer is refused with close code 1009
+    ///
+    /// Counted behind decompression, while the message arrives.
+    #[arg(
+        help_heading = WEBSOCKET, long, value_name = "BYTES",
+        default_value_t = 16_777_216, value_parser = whole_number::<usize>(1..=i64::MAX)
+    )]
+    pub ws_max_size: usize,
+
+    /// Messages that may wait for the application before the socket is no longer read; 0 is no limit
+    ///
+    /// 64 KiB of messages are enough to stop reading, too, whatever their number.
+    #[arg(help_heading = WEBSOCKET, long, value_name = "COUNT", default_value = "32", value_parser = limit)]
+    pub ws_max_queue: CountLimit,
+
+    /// Seconds from one ping to the next; 0 sends none
+    #[arg(
+        help_heading = WEBSOCKET, long,
+        value_name = "SECONDS", default_value = "20", value_parser = deadline
+    )]
+    pub ws_ping_interval: Deadline,
+
+    /// Seconds in which a ping must be answered before the peer is given up with 1011; 0 is no deadline
+    #[arg(
+        help_heading = WEBSOCKET, long,
+        value_name = "SECONDS", default_value = "20", value_parser = deadline
+    )]
+    pub ws_ping_timeout: Deadline,
+
+    /// Compress messages if the peer offers it (permessage-deflate); takes true or false
+    #[arg(
+        help_heading = WEBSOCKET, long, action = ArgAction::Set,
+        value_name = TRUTH, default_value = "true", value_parser = parse_switch
+    )]
+    pub ws_per_message_deflate: bool,
 
     /// Take client address and scheme from X-Forwarded-For and X-Forwarded-Proto
     ///

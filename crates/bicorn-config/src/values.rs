@@ -65,6 +65,39 @@ impl fmt::Display for EventLoop {
     }
 }
 
+/// Whether WebSockets are spoken (uvicorn 0.54 `Config.ws`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebSockets {
+    /// They are.
+    Auto,
+    /// A handshake is a plain request.
+    None,
+}
+
+impl FromStr for WebSockets {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" | "websockets" | "websockets-sansio" | "wsproto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            _ => Err(
+                "must be auto or none (or websockets, websockets-sansio, wsproto, which are auto): bicorn \
+                      speaks WebSocket itself and takes no other implementation",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for WebSockets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+        })
+    }
+}
+
 /// What the application is called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::doc_markdown, reason = "doc comments are shown by --help, where backticks are noise")]
@@ -203,6 +236,8 @@ impl FromStr for CertReqs {
         }
     }
 }
+/// The value name of an option that is true or false but takes a value: it is no switch.
+pub(crate) const TRUTH: &str = "BOOL";
 
 /// Accepts what click takes for a truth value (uvicorn 0.54 reads its environment with `click.BOOL`).
 pub(crate) fn parse_switch(text: &str) -> Result<bool, &'static str> {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bicorn_config::{AsgiSpec, EventLoop, Exit, Interface, Lifespan, LogLevel, Settings, from_command_line};
+use bicorn_config::{
+    AsgiSpec, EventLoop, Exit, Interface, Lifespan, LogLevel, Settings, WebSockets, from_command_line,
+};
 
 const RUNTIME: &str = "CPython 3.13.0 on Linux";
 
@@ -46,6 +48,35 @@ fn defaults_are_uvicorns() {
     assert_eq!(settings.timeout_graceful_shutdown, None);
     assert_eq!((settings.reset_contextvars, settings.factory), (false, false));
     assert_eq!(settings.app_dir, "");
+    assert_eq!(
+        (settings.ws, settings.ws_max_size, settings.ws_max_queue),
+        (WebSockets::Auto, 1 << 24, Some(32))
+    );
+    assert_eq!((settings.ws_ping_interval, settings.ws_ping_timeout), (TWENTY_SECONDS, TWENTY_SECONDS));
+    assert!(settings.ws_per_message_deflate);
+}
+
+const TWENTY_SECONDS: Option<Duration> = Some(Duration::from_secs(20));
+
+#[test]
+fn every_implementation_of_websockets_but_none_is_the_one_there_is() {
+    for name in ["auto", "websockets", "websockets-sansio", "wsproto"] {
+        assert_eq!(settings(&format!("a:b --ws {name}")).ws, WebSockets::Auto, "{name}");
+    }
+    assert_eq!(settings("a:b --ws none").ws, WebSockets::None);
+    let text = complaint("a:b --ws my.module:Protocol", &[]);
+    assert!(text.contains("takes no other implementation"), "{text}");
+}
+
+#[test]
+fn deflate_takes_a_value() {
+    assert!(!settings("a:b --ws-per-message-deflate false").ws_per_message_deflate);
+    assert!(settings("a:b --ws-per-message-deflate=yes").ws_per_message_deflate);
+    let variable = [("UVICORN_WS_PER_MESSAGE_DEFLATE", "0")];
+    assert!(!parse("a:b", &variable).unwrap().ws_per_message_deflate);
+    let text = complaint("a:b --ws-per-message-deflate maybe", &[]);
+    assert!(text.contains("must be true or false"), "{text}");
+    assert!(complaint("a:b --no-ws-per-message-deflate", &[]).contains("unexpected argument"));
 }
 
 #[test]
@@ -86,7 +117,12 @@ fn every_type_is_parsed() {
 fn zero_turns_limits_and_deadlines_off_but_not_graceful_shutdown() {
     let settings = settings(
         "a:b --limit-request-head 0 --limit-request-fields 0 --limit-request-target 0 --timeout-keep-alive 0 \
-         --timeout-request-head 0 --timeout-request-body 0.0 --timeout-write 0 --timeout-graceful-shutdown 0",
+         --timeout-request-head 0 --timeout-request-body 0.0 --timeout-write 0 --timeout-graceful-shutdown 0 \
+         --ws-max-queue 0 --ws-ping-interval 0 --ws-ping-timeout 0",
+    );
+    assert_eq!(
+        (settings.ws_max_queue, settings.ws_ping_interval, settings.ws_ping_timeout),
+        (None, None, None)
     );
     assert_eq!(settings.limit_request_head, None);
     assert_eq!(settings.limit_request_fields, None);
@@ -191,6 +227,8 @@ fn bad_values_are_refused_with_option_value_and_way_out() {
         ("--timeout-write NaN", "must be a number of seconds"),
         ("--timeout-write 0.0001", "must be a number of seconds"),
         ("--timeout-keep-alive inf", "must be a number of seconds"),
+        ("--ws-max-size 0", "must be a whole number, 1 or more"),
+        ("--ws-ping-interval soon", "must be a number of seconds"),
         ("--lifespan maybe", "[possible values: auto, on, off]"),
         ("--interface ASGI3", "[possible values: auto, asgi3, asgi2, wsgi]"),
         ("--asgi-spec 2.4", "[possible values: 2.3, 2.5]"),

@@ -62,7 +62,8 @@ fn changed_settings_survive_the_way_there_and_back() {
         --timeout-tls-handshake 0 --ssl-certfile a --ssl-certfile b --ssl-keyfile c --ssl-keyfile-password d \
         --ssl-version 5 --ssl-cert-reqs 2 --ssl-ca-certs e --ssl-ciphers HIGH:!CHACHA20 \
         --root-path /r --header A:b --header C:d --no-server-header --no-date-header --no-proxy-headers \
-        --forwarded-allow-ips * --log-level trace --no-access-log --use-colors --reset-contextvars --app-dir d";
+        --forwarded-allow-ips * --ws none --ws-max-size 1 --ws-max-queue 0 --ws-ping-interval 0 \
+        --ws-ping-timeout 2.5 --ws-per-message-deflate no --log-level trace --no-access-log --use-colors --reset-contextvars --app-dir d";
     let settings = from_command_line(arguments.split_whitespace().map(str::to_owned), &|_| None, "").unwrap();
     assert_eq!(round_trip(&settings), settings);
     assert!(settings.to_options().contains(&("timeout_keep_alive", SettingValue::Int(0))));
@@ -80,6 +81,7 @@ fn options_of_each_kind_are_taken() {
         ("access_log", Flag(false)),
         ("factory", Flag(true)),
         ("date_header", text("False")),
+        ("ws_per_message_deflate", Flag(false)),
         ("use_colors", Flag(false)),
         ("log_level", text("Warning")),
         ("headers", List(vec!["A: b".to_owned(), "C:".to_owned()])),
@@ -90,6 +92,7 @@ fn options_of_each_kind_are_taken() {
     .unwrap();
     assert_eq!((settings.app.as_deref(), settings.port, settings.fd), (Some("--odd:app"), 0, None));
     assert_eq!((settings.access_log, settings.factory, settings.date_header), (false, true, false));
+    assert!(!settings.ws_per_message_deflate);
     assert_eq!((settings.use_colors, settings.log_level), (Some(false), Some(LogLevel::Warning)));
     let headers = [("A", " b"), ("C", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(settings.headers, headers);

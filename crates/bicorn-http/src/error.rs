@@ -103,22 +103,27 @@ impl PeerError {
         }
     }
 
+    /// Whether a WebSocket handshake was wrong, in a request that was right.
+    pub fn is_websocket(self) -> bool {
+        matches!(
+            self,
+            Self::WebSocketVersion
+                | Self::WebSocketVersionMissing
+                | Self::WebSocketRequestLine
+                | Self::WebSocketContent
+                | Self::WebSocketKey
+                | Self::WebSocketSubprotocol
+                | Self::WebSocketExtensions
+        )
+    }
+
     /// The text/plain content of the answer: for a malformed request uvicorn's words, for a WebSocket
     /// handshake the reason, which its author can act upon.
     pub fn content(self) -> &'static str {
-        match self {
-            Self::WebSocketVersion
-            | Self::WebSocketVersionMissing
-            | Self::WebSocketRequestLine
-            | Self::WebSocketContent
-            | Self::WebSocketKey
-            | Self::WebSocketSubprotocol
-            | Self::WebSocketExtensions
-            | Self::ClearText => self.reason(),
-            _ => match self.status() {
-                400 => "Invalid HTTP request received.",
-                status => crate::status::phrase(status),
-            },
+        match self.status() {
+            _ if self.is_websocket() || self == Self::ClearText => self.reason(),
+            400 => "Invalid HTTP request received.",
+            status => crate::status::phrase(status),
         }
     }
 

@@ -15,6 +15,7 @@ use std::task::Waker;
 use crate::body::ResponseBody;
 use crate::exchange::ExchangeId;
 use crate::headers::ResponseHead;
+use crate::websocket::Outgoing;
 
 /// Something an application asks of one exchange.
 #[derive(Debug)]
@@ -36,6 +37,17 @@ pub enum Action {
     Interim(ResponseHead),
     /// Send a part of the response.
     Respond(ResponsePart),
+    /// Accept a WebSocket handshake, with these fields besides those of the protocol.
+    Accept(ResponseHead),
+    /// Send a message of a WebSocket.
+    Message(Outgoing),
+    /// Begin the closing handshake of a WebSocket.
+    CloseFrame {
+        /// What the close frame says (RFC 6455 §7.4).
+        code: u16,
+        /// Its text; at most 123 bytes go into the frame.
+        reason: String,
+    },
     /// The response cannot be completed, or the connection must not be used again: close it.
     Close,
 }

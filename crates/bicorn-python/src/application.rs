@@ -4,14 +4,21 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bicorn_http::Exchange;
+use bicorn_http::websocket::seam::Handshake;
 use bicorn_server::{Application, ConnectionInfo, Notice};
 
-use crate::handoff::{Arrival, HandOff};
+use crate::handoff::{Arrival, HandOff, Incoming};
 
 /// Hands everything to the loop thread.
 #[derive(Clone)]
 pub(crate) struct PythonApplication {
     pub(crate) handoff: Arc<HandOff>,
+}
+
+impl PythonApplication {
+    fn push(&self, incoming: Incoming, connection: &Arc<ConnectionInfo>) {
+        self.handoff.push(Arrival { incoming, connection: Arc::clone(connection) });
+    }
 }
 
 impl Application for PythonApplication {
@@ -20,7 +27,11 @@ impl Application for PythonApplication {
     }
 
     fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
-        self.handoff.push(Arrival { exchange, connection: Arc::clone(connection) });
+        self.push(Incoming::Http(exchange), connection);
+    }
+
+    fn handle_websocket(&self, handshake: Handshake, connection: &Arc<ConnectionInfo>) {
+        self.push(Incoming::WebSocket(handshake), connection);
     }
 
     fn notify(&self) {

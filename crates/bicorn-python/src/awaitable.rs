@@ -9,7 +9,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::asgi::http::HttpExchange;
+use crate::asgi::exchange::AsgiExchange;
 use crate::handoff::lock;
 
 /// Ready at once, with `None`. One serves all: it has no state.
@@ -63,14 +63,14 @@ pub(crate) enum Purpose {
 /// Waits until an exchange has what is wanted, through a future of the running loop.
 #[pyclass(frozen, module = "bicorn._bicorn")]
 pub(crate) struct Waiting {
-    exchange: Py<HttpExchange>,
+    exchange: AsgiExchange,
     purpose: Purpose,
     /// The iterator of the future that is awaited now.
     future: Mutex<Option<Py<PyAny>>>,
 }
 
 impl Waiting {
-    pub(crate) fn new(exchange: Py<HttpExchange>, purpose: Purpose) -> Self {
+    pub(crate) fn new(exchange: AsgiExchange, purpose: Purpose) -> Self {
         Self { exchange, purpose, future: Mutex::new(None) }
     }
 
@@ -90,11 +90,10 @@ impl Waiting {
                     }
                 }
             }
-            let exchange = self.exchange.bind(py);
-            if let Some(result) = HttpExchange::try_finish(exchange, self.purpose)? {
+            if let Some(result) = self.exchange.try_finish(py, self.purpose)? {
                 return Err(PyStopIteration::new_err((result,)));
             }
-            let future = HttpExchange::wait(exchange, self.purpose)?;
+            let future = self.exchange.wait(py, self.purpose)?;
             *lock(&self.future) = Some(future.call_method0("__await__")?.unbind());
         }
     }

@@ -15,9 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
 use bicorn_http::Exchange;
+use bicorn_http::websocket::seam::Handshake;
 use bicorn_server::{ConnectionInfo, Notice};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use pyo3::pybacked::PyBackedBytes;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 
 use crate::wake_event::WakeEvent;
 
@@ -36,10 +37,32 @@ const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
 const NOTIFIED: u8 = 2;
 
-/// An exchange and the connection it came on.
+/// What came for the application, and the connection it came on.
 pub(crate) struct Arrival {
-    pub(crate) exchange: Exchange,
+    pub(crate) incoming: Incoming,
     pub(crate) connection: Arc<ConnectionInfo>,
+}
+
+/// What may come for an application.
+pub(crate) enum Incoming {
+    Http(Exchange),
+    WebSocket(Handshake),
+}
+
+/// A Python object that an I/O thread writes from.
+pub(crate) enum Borrowed {
+    Bytes(PyBackedBytes),
+    /// Its UTF-8.
+    Text(PyBackedStr),
+}
+
+impl Borrowed {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+        }
+    }
 }
 
 /// What waits for the loop thread.
@@ -60,7 +83,7 @@ pub(crate) struct HandOff {
 
 #[derive(Default)]
 struct Released {
-    objects: Vec<PyBackedBytes>,
+    objects: Vec<Borrowed>,
     /// Sum of their lengths.
     bytes: usize,
 }
@@ -119,9 +142,9 @@ impl HandOff {
 
     /// Give a Python object back, to be dropped where Python may be touched: with the next batch, or at once
     /// when much memory waits for it.
-    pub(crate) fn release(&self, object: PyBackedBytes) {
+    pub(crate) fn release(&self, object: Borrowed) {
         let mut released = lock(&self.released);
-        released.bytes += object.len();
+        released.bytes += object.as_bytes().len();
         released.objects.push(object);
     }
 
@@ -187,7 +210,7 @@ impl HandOff {
         std::mem::take(&mut *lock(&self.notices))
     }
 
-    pub(crate) fn take_released(&self) -> Vec<PyBackedBytes> {
+    pub(crate) fn take_released(&self) -> Vec<Borrowed> {
         std::mem::take(&mut *lock(&self.released)).objects
     }
 }
@@ -230,28 +253,28 @@ impl Wake for ExchangeWaker {
     }
 }
 
-/// Content borrowed from a Python `bytes` object until the socket has taken it.
+/// Content borrowed from a Python object until the socket has taken it.
 pub(crate) struct BorrowedContent {
-    bytes: Option<PyBackedBytes>,
+    object: Option<Borrowed>,
     handoff: Arc<HandOff>,
 }
 
 impl BorrowedContent {
-    pub(crate) fn new(bytes: PyBackedBytes, handoff: Arc<HandOff>) -> Self {
-        Self { bytes: Some(bytes), handoff }
+    pub(crate) fn new(object: Borrowed, handoff: Arc<HandOff>) -> Self {
+        Self { object: Some(object), handoff }
     }
 }
 
 impl AsRef<[u8]> for BorrowedContent {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(&[], |bytes| bytes)
+        self.object.as_ref().map_or(&[], Borrowed::as_bytes)
     }
 }
 
 impl Drop for BorrowedContent {
     fn drop(&mut self) {
-        if let Some(bytes) = self.bytes.take() {
-            self.handoff.release(bytes);
+        if let Some(object) = self.object.take() {
+            self.handoff.release(object);
         }
     }
 }

@@ -124,9 +124,31 @@ impl Logs {
         Ok(())
     }
 
-    pub(crate) fn info(&self, py: Python<'_>, text: &str) -> PyResult<()> {
-        self.error.bind(py).call_method1(intern!(py, "info"), (text,))?;
+    pub(crate) fn info<'py>(&self, py: Python<'py>, arguments: impl PyCallArgs<'py>) -> PyResult<()> {
+        self.error.bind(py).call_method1(intern!(py, "info"), arguments)?;
         Ok(())
+    }
+
+    /// What became of a WebSocket handshake: accepted, or answered with a status.
+    pub(crate) fn handshake(
+        &self,
+        py: Python<'_>,
+        scope: &Bound<'_, PyDict>,
+        status: Option<u16>,
+    ) -> PyResult<()> {
+        let client = client_address(scope)?;
+        let path = quoted_path(scope)?;
+        match status {
+            None => self.info(py, (intern!(py, "%s - \"WebSocket %s\" [accepted]"), client, path)),
+            // uvicorn spells this one out.
+            Some(403) => self.info(py, (intern!(py, "%s - \"WebSocket %s\" 403"), client, path)),
+            Some(status) => self.info(py, (intern!(py, "%s - \"WebSocket %s\" %d"), client, path, status)),
+        }
+    }
+
+    /// A WebSocket handshake was answered with a response, in the words of the library that uvicorn uses.
+    pub(crate) fn rejected(&self, py: Python<'_>, status: u16, phrase: &str) -> PyResult<()> {
+        self.info(py, (intern!(py, "connection rejected (%d %s)"), status, phrase))
     }
 
     pub(crate) fn warn(&self, py: Python<'_>, text: &str) -> PyResult<()> {
@@ -191,27 +213,12 @@ impl Logs {
 
     fn access_through_python(&self, py: Python<'_>, facts: &AccessFacts, status: u16) -> PyResult<()> {
         let scope = facts.scope.bind(py);
-        let item = |key| scope.get_item(key)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(key));
-        let client = item("client")?;
-        let address = if client.is_truthy()? {
-            let (host, port): (Bound<'_, PyAny>, Bound<'_, PyAny>) = client.extract()?;
-            format!("{host}:{port}")
-        } else {
-            String::new()
-        };
-        let quote = py.import(intern!(py, "urllib.parse"))?.getattr(intern!(py, "quote"))?;
-        let mut path: String = quote.call1((item("path")?,))?.extract()?;
-        let query = item("query_string")?;
-        if query.is_truthy()? {
-            path.push('?');
-            path.push_str(&query.call_method1(intern!(py, "decode"), ("ascii",))?.extract::<String>()?);
-        }
         let arguments = (
             intern!(py, "%s - \"%s %s HTTP/%s\" %d"),
-            address,
-            item("method")?,
-            path,
-            item("http_version")?,
+            client_address(scope)?,
+            item(scope, "method")?,
+            quoted_path(scope)?,
+            item(scope, "http_version")?,
             status,
         );
         self.access.bind(py).call_method1(intern!(py, "info"), arguments)?;
@@ -236,6 +243,33 @@ impl Logs {
             direct.log.close();
         }
     }
+}
+
+fn item<'py>(scope: &Bound<'py, PyDict>, key: &'static str) -> PyResult<Bound<'py, PyAny>> {
+    scope.get_item(key)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(key))
+}
+
+/// `host:port` of the client, empty without one.
+fn client_address(scope: &Bound<'_, PyDict>) -> PyResult<String> {
+    let client = item(scope, "client")?;
+    if !client.is_truthy()? {
+        return Ok(String::new());
+    }
+    let (host, port): (Bound<'_, PyAny>, Bound<'_, PyAny>) = client.extract()?;
+    Ok(format!("{host}:{port}"))
+}
+
+/// Path and query, as uvicorn's `get_path_with_query_string` quotes them.
+fn quoted_path(scope: &Bound<'_, PyDict>) -> PyResult<String> {
+    let py = scope.py();
+    let quote = py.import(intern!(py, "urllib.parse"))?.getattr(intern!(py, "quote"))?;
+    let mut path: String = quote.call1((item(scope, "path")?,))?.extract()?;
+    let query = item(scope, "query_string")?;
+    if query.is_truthy()? {
+        path.push('?');
+        path.push_str(&query.call_method1(intern!(py, "decode"), ("ascii",))?.extract::<String>()?);
+    }
+    Ok(path)
 }
 
 impl Served<'_> {

@@ -7,20 +7,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use bicorn_http::{Mailbox, ResponseSender};
+use bicorn_http::websocket::seam::Handshake;
+use bicorn_http::{Exchange, Mailbox, status};
 use bicorn_server::tls::Reloaded;
-use bicorn_server::{Notice, Server};
+use bicorn_server::{ConnectionInfo, Notice, Server};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use slab::Slab;
 
+use crate::asgi::exchange::AsgiExchange;
 use crate::asgi::http::HttpExchange;
 use crate::asgi::scope::ScopeBuilder;
+use crate::asgi::websocket::WebSocketExchange;
 use crate::awaitable::Ready;
 use crate::event_loop::EventLoop;
-use crate::handoff::{Arrival, HandOff, lock};
+use crate::handoff::{Arrival, HandOff, Incoming, lock};
 use crate::logging::{AccessFacts, Logs};
 
 /// A batch ends after this many exchanges or this time, whichever comes first; then timers and the
@@ -53,7 +56,7 @@ pub(crate) struct Parts {
 
 /// An exchange whose application is suspended, or waits for news.
 struct Running {
-    exchange: Py<HttpExchange>,
+    exchange: AsgiExchange,
     task: Option<Py<PyAny>>,
 }
 
@@ -89,6 +92,8 @@ pub(crate) struct LoopThread {
     is_draining: AtomicBool,
     tasks: AtomicUsize,
     responses: AtomicU64,
+    /// Messages of WebSockets that were sent.
+    messages: AtomicUsize,
     server: Mutex<Option<Server>>,
 }
 
@@ -110,6 +115,7 @@ impl LoopThread {
             is_draining: AtomicBool::new(false),
             tasks: AtomicUsize::new(0),
             responses: AtomicU64::new(0),
+            messages: AtomicUsize::new(0),
             server: Mutex::new(None),
         })
     }
@@ -211,7 +217,7 @@ impl LoopThread {
         for key in self.handoff.take_woken() {
             let exchange = lock(&self.running).get(key).map(|running| running.exchange.clone_ref(py));
             if let Some(exchange) = exchange {
-                HttpExchange::resume(exchange.bind(py))?;
+                exchange.resume(py)?;
             }
         }
         let start = Instant::now();
@@ -248,14 +254,25 @@ impl LoopThread {
     }
 
     /// Note that an exchange has sent something; it leaves at the end of the tick.
-    pub(crate) fn touch(&self, py: Python<'_>, sender: &ResponseSender) -> PyResult<()> {
+    pub(crate) fn touch(&self, py: Python<'_>, mailbox: &Arc<Mailbox>) -> PyResult<()> {
         {
             let mut touched = lock(&self.touched);
-            if !touched.iter().any(|mailbox| Arc::ptr_eq(mailbox, sender.mailbox())) {
-                touched.push(Arc::clone(sender.mailbox()));
+            if !touched.iter().any(|known| Arc::ptr_eq(known, mailbox)) {
+                touched.push(Arc::clone(mailbox));
             }
         }
         self.plan_flush(py)
+    }
+
+    /// Note that a message was sent. It leaves at the end of the tick, or before: a tick may send to many peers,
+    /// and the I/O threads can write the first messages while the application makes the others.
+    pub(crate) fn touch_message(&self, py: Python<'_>, mailbox: &Arc<Mailbox>) -> PyResult<()> {
+        self.touch(py, mailbox)?;
+        let before = self.messages.fetch_add(1, Ordering::Relaxed);
+        if before % NOTIFY_EXCHANGES == NOTIFY_EXCHANGES - 1 {
+            self.notify();
+        }
+        Ok(())
     }
 
     /// Keep a head until the end of the tick.
@@ -272,29 +289,61 @@ impl LoopThread {
     }
 
     fn start(self: &Arc<Self>, py: Python<'_>, arrival: Arrival) -> PyResult<()> {
-        let scope = lock(&self.scopes).build(py, &arrival.exchange.head, &arrival.connection)?;
+        let Arrival { incoming, connection } = arrival;
+        match incoming {
+            Incoming::Http(exchange) => self.start_http(py, exchange, connection),
+            Incoming::WebSocket(handshake) => self.start_websocket(py, handshake, &connection),
+        }
+    }
+
+    fn start_http(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        exchange: Exchange,
+        connection: Arc<ConnectionInfo>,
+    ) -> PyResult<()> {
+        let scope = lock(&self.scopes).build(py, &exchange.head, &connection)?;
         let facts = self.logs.wants_access(py).then(|| AccessFacts {
             scope: scope.dict.clone().unbind(),
             path: scope.path.unbind(),
             client: scope.client.unbind(),
         });
-        let exchange = Bound::new(py, HttpExchange::new(Arc::clone(self), arrival, facts))?;
+        let exchange = Py::new(py, HttpExchange::new(Arc::clone(self), exchange, connection, facts))?;
         if self.is_overloaded() {
             self.logs.warn(py, "Exceeded concurrency limit.")?;
             return exchange.get().answer(py, 503, b"Service Unavailable");
         }
+        self.call(py, &AsgiExchange::Http(exchange), &scope.dict)
+    }
+
+    /// A WebSocket is served however many connections there are, as under uvicorn.
+    fn start_websocket(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        handshake: Handshake,
+        connection: &ConnectionInfo,
+    ) -> PyResult<()> {
+        let Handshake { head, subprotocols, socket } = handshake;
+        let scope = lock(&self.scopes).build_websocket(py, &head, &subprotocols, connection)?;
+        let exchange = WebSocketExchange::new(Arc::clone(self), socket, scope.clone().unbind());
+        self.call(py, &AsgiExchange::WebSocket(Py::new(py, exchange)?), &scope)
+    }
+
+    /// Call the application in a task of its own.
+    fn call(&self, py: Python<'_>, exchange: &AsgiExchange, scope: &Bound<'_, PyDict>) -> PyResult<()> {
         let Some((app, run_asgi)) =
             lock(&self.links).as_ref().map(|links| (links.app.clone_ref(py), links.run_asgi.clone_ref(py)))
         else {
             return Ok(());
         };
-        let receive = exchange.getattr(intern!(py, "receive"))?;
-        let send = exchange.getattr(intern!(py, "send"))?;
-        let coroutine = run_asgi.bind(py).call1((app, scope.dict, receive, send, &exchange))?;
+        let object = exchange.object(py);
+        let receive = object.getattr(intern!(py, "receive"))?;
+        let send = object.getattr(intern!(py, "send"))?;
+        let coroutine = run_asgi.bind(py).call1((app, scope, receive, send, object))?;
         self.tasks.fetch_add(1, Ordering::Relaxed);
         let task = self.event_loop()?.spawn(py, &coroutine, self.limits.reset_contextvars)?;
-        if !exchange.get().is_app_done() {
-            let key = HttpExchange::register(&exchange);
+        if !exchange.is_app_done() {
+            let key = exchange.register(py);
             if let Some(running) = lock(&self.running).get_mut(key) {
                 running.task = Some(task.unbind());
             }
@@ -309,7 +358,7 @@ impl LoopThread {
     }
 
     /// A slot for an exchange that must be found again.
-    pub(crate) fn insert(&self, exchange: Py<HttpExchange>) -> usize {
+    pub(crate) fn insert(&self, exchange: AsgiExchange) -> usize {
         lock(&self.running).insert(Running { exchange, task: None })
     }
 
@@ -342,13 +391,17 @@ impl LoopThread {
 
     fn hear(&self, py: Python<'_>, notice: &Notice) -> PyResult<()> {
         match notice {
+            Notice::InvalidRequest(error) if error.is_websocket() => {
+                self.logs.rejected(py, error.status(), status::phrase(error.status()))
+            }
             Notice::InvalidRequest(_) => self.logs.warn(py, "Invalid HTTP request received."),
             Notice::UnsupportedUpgrade => self.logs.warn(py, "Unsupported upgrade request."),
+            Notice::WebSocketsOff => self.logs.warn(py, "WebSockets are turned off (ws is \"none\")."),
             Notice::AcceptFailed(error) => {
                 self.logs.error(py, ("cannot accept a connection, trying again: %s", error))
             }
             Notice::Certificates(Reloaded::Done) => {
-                self.logs.info(py, "TLS certificates changed and were read again.")
+                self.logs.info(py, ("TLS certificates changed and were read again.",))
             }
             Notice::Certificates(Reloaded::Refused(reason)) => {
                 let text = "TLS certificates changed, but the former ones stay in use: %s";

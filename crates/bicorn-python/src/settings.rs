@@ -3,12 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use bicorn_config::{
-    CertReqs, OptionValue, SettingValue, Settings as Options, TlsVersions, from_command_line,
+    CertReqs, Interface, OptionValue, SettingValue, Settings as Options, TlsVersions,
+    WebSockets as WebSocketOption, from_command_line,
 };
 use bicorn_http::http1::Limits;
+use bicorn_http::websocket::{self, session::KeepAlive};
 use bicorn_server::forwarded::TrustedProxies;
 use bicorn_server::tls::{ClientCertificates, Tls, TlsError, TlsSettings, Versions};
-use bicorn_server::{Deadlines, Http2, Settings as ServerSettings};
+use bicorn_server::{Deadlines, Http2, Settings as ServerSettings, WebSockets};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -114,14 +116,18 @@ fn load_tls(options: &Options) -> Result<Option<Tls>, TlsError> {
             TlsVersions::Server | TlsVersions::Any => Versions::Both,
             TlsVersions::Tls12 => Versions::Tls12,
         },
-        // Nobody here speaks it yet.
-        http2: false,
+        http2: options.http2,
         handshake: options.timeout_tls_handshake,
     };
     Tls::load(settings).map(Some)
 }
+/// Options of which `None` means none, as 0 does; elsewhere it is the default.
+const NONE_IS_ZERO: [&str; 3] = ["ws_max_queue", "ws_ping_interval", "ws_ping_timeout"];
 
 fn option_value(name: &str, value: &Bound<'_, PyAny>) -> PyResult<OptionValue> {
+    if value.is_none() && NONE_IS_ZERO.contains(&name) {
+        return Ok(OptionValue::Text("0".to_owned()));
+    }
     if value.is_none() {
         return Ok(OptionValue::None);
     }
@@ -198,8 +204,23 @@ impl Settings {
                 ping_interval: options.http2_ping_interval,
                 ping_timeout: options.http2_ping_timeout,
             }),
+            websocket: self.websockets(),
             proxies: options.proxy_headers.then(|| TrustedProxies::parse(trusted)),
             tls: self.tls.get().cloned(),
         }
+    }
+
+    /// How WebSockets are spoken. A WSGI application knows none.
+    fn websockets(&self) -> Option<WebSockets> {
+        let options = &self.options;
+        let is_on = options.ws == WebSocketOption::Auto && options.interface != Interface::Wsgi;
+        is_on.then(|| WebSockets {
+            engine: websocket::Settings {
+                max_message_bytes: options.ws_max_size,
+                per_message_deflate: options.ws_per_message_deflate,
+            },
+            max_queue: options.ws_max_queue.unwrap_or(usize::MAX),
+            keep_alive: KeepAlive { interval: options.ws_ping_interval, timeout: options.ws_ping_timeout },
+        })
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
+use bicorn_http::websocket::seam::Handshake;
 use bicorn_http::{Exchange, PeerError};
 
 use crate::tls::{Reloaded, TlsInfo};
@@ -17,6 +18,10 @@ pub trait Application: Clone + Send + Sync + 'static {
     /// Take an exchange and return at once. The answer comes through `exchange.response`. Called only after
     /// [`Application::poll_ready`] said yes on the same thread.
     fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>);
+
+    /// Take a WebSocket handshake and return at once, as with [`Application::handle`]. The answer comes through
+    /// `handshake.socket`.
+    fn handle_websocket(&self, handshake: Handshake, connection: &Arc<ConnectionInfo>);
 
     /// Wake the application if it sleeps and something waits for it. An I/O thread calls this after every few
     /// exchanges, and before it sleeps itself: neither [`Application::handle`] nor the waker of an exchange
@@ -34,6 +39,8 @@ pub enum Notice {
     InvalidRequest(PeerError),
     /// A request asked for a protocol that is not spoken here, and was served as if it had not.
     UnsupportedUpgrade,
+    /// Behind [`Notice::UnsupportedUpgrade`]: no WebSocket is spoken here at all.
+    WebSocketsOff,
     /// No connection could be accepted; at most one such notice a second and listener.
     AcceptFailed(String),
     /// The last connection of a draining server ended, or the listeners were closed.

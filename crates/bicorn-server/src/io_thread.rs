@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bicorn_http::{Command, Exchange, Mailbox};
+use bicorn_http::{Command, Mailbox};
 use slab::Slab;
 
 use crate::acceptor;
@@ -131,9 +131,8 @@ impl<A: Application> Thread<A> {
         self.is_draining.get()
     }
 
-    /// Hand an exchange over; the application hears of it soon.
-    pub(crate) fn hand_over(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
-        self.application.handle(exchange, connection);
+    /// Note that something was handed over; the application hears of it soon.
+    pub(crate) fn count_handed_over(&self) {
         self.handed_over.set(self.handed_over.get() + 1);
         if self.handed_over.get() >= NOTIFY_EXCHANGES {
             self.handed_over.set(0);

@@ -22,4 +22,4 @@ mod transport;
 
 pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};
 pub use server::Server;
-pub use settings::{Deadlines, Http2, Settings};
+pub use settings::{Deadlines, Http2, Settings, WebSockets};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
+use bicorn_http::websocket;
+use bicorn_http::websocket::session::KeepAlive;
 
 use crate::forwarded::TrustedProxies;
 use crate::tls::Tls;
@@ -29,10 +31,23 @@ pub struct Settings {
     pub unsent_bytes: fn(BorrowedFd<'_>) -> Option<usize>,
     /// How HTTP/2 is spoken; `None` when it is not.
     pub http2: Option<Http2>,
+    /// How WebSockets are spoken; `None` when they are not, and a handshake is a plain request.
+    pub websocket: Option<WebSockets>,
     /// Whose `X-Forwarded-*` fields are believed; `None` when nobody's are.
     pub proxies: Option<TrustedProxies>,
     /// TLS on every listener; `None` serves in the clear.
     pub tls: Option<Arc<Tls>>,
+}
+
+/// How WebSockets are spoken.
+#[derive(Debug, Clone, Copy)]
+pub struct WebSockets {
+    /// What the engine may take.
+    pub engine: websocket::Settings,
+    /// Messages that may wait for an application before the socket is no longer read; at least 1.
+    pub max_queue: usize,
+    /// When to look whether the peer is still there.
+    pub keep_alive: KeepAlive,
 }
 
 /// How long a connection may take. `None` turns a deadline off.

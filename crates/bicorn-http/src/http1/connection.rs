@@ -247,6 +247,20 @@ impl Connection {
         }
     }
 
+    /// Write the 101 behind which the connection speaks another protocol (RFC 9110 §15.2.2): the protocol's own
+    /// field lines, the server's, then the application's.
+    pub fn switch_protocol(
+        &mut self,
+        lines: &[u8],
+        defaults: &[u8],
+        head: &ResponseHead,
+        output: &mut Output,
+    ) {
+        self.keep_alive = false;
+        self.writing = Writing::Complete;
+        encode::switch(lines, defaults, head, output);
+    }
+
     /// Answer an error of the peer, unless an answer has begun; the connection must be closed behind it.
     pub fn refuse(&mut self, error: PeerError, defaults: &[u8], output: &mut Output) {
         self.keep_alive = false;

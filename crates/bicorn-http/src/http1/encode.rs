@@ -159,6 +159,21 @@ pub(super) fn interim(head: &ResponseHead, output: &mut Output) {
     output.extend(b"\r\n");
 }
 
+/// Write a 101: the field lines of the new protocol and of the server, then the application's.
+pub(super) fn switch(lines: &[u8], defaults: &[u8], head: &ResponseHead, output: &mut Output) {
+    write_status_line(101, output);
+    output.extend(lines);
+    output.extend(defaults);
+    for (name, value) in head.fields().filter(|(name, _)| !is_dropped(name)) {
+        // In RFC 6455's spelling, which not every client reads without regard to case.
+        let name = if name == b"sec-websocket-protocol" { b"Sec-WebSocket-Protocol" } else { name };
+        for part in [name, b": ", value, b"\r\n"] {
+            output.extend(part);
+        }
+    }
+    output.extend(b"\r\n");
+}
+
 /// Close the framing; trailers have a place behind chunks only (RFC 9112 §7.1.2). Returns false when content is
 /// missing: the connection must then be closed.
 pub(super) fn end(framing: Framing, trailers: Option<&ResponseHead>, output: &mut Output) -> bool {

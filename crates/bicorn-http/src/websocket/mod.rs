@@ -10,7 +10,8 @@
 //! do: allocate by a length that a peer merely declares, hold more of a message than
 //! [`Settings::max_message_bytes`], or say anything after a close frame.
 //!
-//! How to drive a [`Connection`]:
+//! [`seam`] is what an application has of a WebSocket, [`session`] the engine and the seam together, which is what
+//! servers drive. How a session drives a [`Connection`]:
 //!
 //! * **Handshake.** [`handshake::check`] for every HTTP/1 head (a plain one costs a look at one flag), or
 //!   [`handshake::check_stream`] for an extended `CONNECT` with `:protocol` `websocket`. Once the application
@@ -33,6 +34,8 @@ mod extensions;
 mod frame;
 mod growth;
 pub mod handshake;
+pub mod seam;
+pub mod session;
 
 pub use close::is_close_code;
 pub use connection::Connection;

@@ -91,6 +91,9 @@ impl From<Command> for Asked {
                 Self::Respond(status, part.body.pieces().map(<[u8]>::to_vec).collect(), part.last)
             }
             Action::Close => Self::Close,
+            action @ (Action::Accept(_) | Action::Message(_) | Action::CloseFrame { .. }) => {
+                panic!("no request asks for {action:?}")
+            }
         }
     }
 }

@@ -33,8 +33,8 @@ fn offers(fields: &str) -> Result<Offer, PeerError> {
 fn a_handshake_is_accepted_with_the_answer_to_its_key() {
     let offer = offers("").unwrap();
     let (lines, agreement) = accept(&offer, &Settings::default());
-    let expected = "upgrade: websocket\r\nconnection: Upgrade\r\n\
-                    sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    let expected = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
     assert_eq!((text(&lines).as_str(), agreement), (expected, None));
     assert_eq!(offer.subprotocols(), [""; 0]);
 }

@@ -21,7 +21,7 @@ fn answer(offers: &[&str], settings: &Settings) -> Option<String> {
     let (lines, agreement) = accept(&offer, settings);
     let answer = text(&lines)
         .lines()
-        .find_map(|line| Some(line.strip_prefix("sec-websocket-extensions: ")?.to_owned()));
+        .find_map(|line| Some(line.strip_prefix("Sec-WebSocket-Extensions: ")?.to_owned()));
     assert_eq!(answer, agreement.map(|agreement| agreement.to_string()), "{offers:?}");
     answer
 }

@@ -9,7 +9,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::disconnect;
-use super::http::{HttpExchange, lock_inner, wake_all};
+use super::http::{HttpExchange, lock_inner};
+use super::waiters::wake_all;
 
 impl HttpExchange {
     /// Give up, behind what was sent before.
@@ -18,7 +19,7 @@ impl HttpExchange {
             self.sender.send(pending);
         }
         self.sender.close();
-        self.loop_thread.touch(py, &self.sender)
+        self.loop_thread.touch(py, self.sender.mailbox())
     }
 
     /// Answer in the application's place, unless its answer has begun.
@@ -53,7 +54,7 @@ impl HttpExchange {
         let (key, waiters) = {
             let mut inner = lock_inner(self);
             inner.is_app_done = true;
-            (inner.key.take(), std::mem::take(&mut inner.waiters))
+            (inner.waiters.key.take(), inner.waiters.take())
         };
         self.loop_thread.remove(py, key)?;
         wake_all(py, &waiters)

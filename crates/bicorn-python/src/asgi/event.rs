@@ -1,18 +1,19 @@
 //! Events from the application, parsed once (ASGI HTTP 2.3, "Response Start", "Response Body"; "Extensions": "Early
-//! Hints", "HTTP Trailers").
+//! Hints", "HTTP Trailers"; WebSocket 2.4, "Send", "Close").
 
 use std::sync::Arc;
 
 use bicorn_http::body::BORROW_BYTES;
+use bicorn_http::websocket::{Outgoing, is_close_code};
 use bicorn_http::{FieldError, ResponseBody, ResponseHead};
 use bytes::Bytes;
-use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
-use crate::handoff::{BorrowedContent, HandOff};
+use crate::handoff::{Borrowed, BorrowedContent, HandOff};
 
 /// `message[key]`, with a `KeyError` when it is absent.
 pub(crate) fn required<'py>(
@@ -113,7 +114,8 @@ fn is_trailer(name: &[u8]) -> bool {
     FORBIDDEN.binary_search(&name).is_err()
 }
 
-fn push_headers(head: &mut ResponseHead, message: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Add the `headers` of a message, if it has any.
+pub(super) fn push_headers(head: &mut ResponseHead, message: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(headers) = optional(message, intern!(message.py(), "headers"))? {
         for field in headers.try_iter()? {
             let field = field?;
@@ -191,12 +193,75 @@ pub(crate) fn response_body(
         None => ResponseBody::Empty,
         Some(body) => match body.cast_exact::<PyBytes>() {
             Ok(bytes) if bytes.as_bytes().len() >= BORROW_BYTES => {
-                let content = BorrowedContent::new(PyBackedBytes::from(bytes.clone()), Arc::clone(handoff));
-                ResponseBody::Shared(Bytes::from_owner(content))
+                let bytes = PyBackedBytes::from(bytes.clone());
+                ResponseBody::Shared(borrowed(Borrowed::Bytes(bytes), handoff))
             }
             Ok(bytes) => ResponseBody::copied(bytes.as_bytes()),
             Err(_) => ResponseBody::copied(&bytes_like(&body)?),
         },
     };
     Ok((body, more_follows(message)?))
+}
+
+/// The content of a bytes-like object: a large one is borrowed.
+fn binary(object: &Bound<'_, PyAny>, handoff: &Arc<HandOff>) -> PyResult<Bytes> {
+    match object.cast_exact::<PyBytes>() {
+        Ok(bytes) if bytes.as_bytes().len() >= BORROW_BYTES => {
+            Ok(borrowed(Borrowed::Bytes(PyBackedBytes::from(bytes.clone())), handoff))
+        }
+        Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+        Err(_) => Ok(bytes_like(object)?.into()),
+    }
+}
+
+/// The UTF-8 of a string: a large one is borrowed.
+fn text(object: &Bound<'_, PyString>, handoff: &Arc<HandOff>) -> PyResult<Bytes> {
+    let bytes = object.to_str()?.as_bytes();
+    if bytes.len() < BORROW_BYTES {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
+    Ok(borrowed(Borrowed::Text(PyBackedStr::try_from(object.clone())?), handoff))
+}
+
+fn borrowed(object: Borrowed, handoff: &Arc<HandOff>) -> Bytes {
+    Bytes::from_owner(BorrowedContent::new(object, Arc::clone(handoff)))
+}
+
+/// The message in a `websocket.send` event; one without content is none, as under uvicorn.
+pub(super) fn websocket_message(
+    message: &Bound<'_, PyAny>,
+    handoff: &Arc<HandOff>,
+) -> PyResult<Option<Outgoing>> {
+    let py = message.py();
+    let present = |key| optional(message, key).map(|value| value.filter(|value| !value.is_none()));
+    if let Some(bytes) = present(intern!(py, "bytes"))? {
+        return Ok(Some(Outgoing::Binary(binary(&bytes, handoff)?)));
+    }
+    let Some(content) = present(intern!(py, "text"))? else { return Ok(None) };
+    let Ok(content) = content.cast::<PyString>() else {
+        let name = content.get_type().name()?;
+        return Err(PyAttributeError::new_err(format!("'{name}' object has no attribute 'encode'")));
+    };
+    Ok(Some(Outgoing::Text(text(content, handoff)?)))
+}
+
+/// The longest reason that a close frame holds (RFC 6455 §5.5).
+const REASON_BYTES: usize = 123;
+
+/// Code and reason in a `websocket.close` event.
+pub(super) fn websocket_close(message: &Bound<'_, PyAny>) -> PyResult<(u16, String)> {
+    let py = message.py();
+    let code = match optional(message, intern!(py, "code"))?.filter(|code| !code.is_none()) {
+        Some(code) => code.extract().ok().filter(|code| is_close_code(*code)),
+        None => Some(1000),
+    };
+    let code = code.ok_or_else(|| PyRuntimeError::new_err("invalid status code"))?;
+    let reason = match optional(message, intern!(py, "reason"))? {
+        Some(reason) if reason.is_truthy()? => reason.extract()?,
+        _ => String::new(),
+    };
+    if reason.len() > REASON_BYTES {
+        return Err(PyRuntimeError::new_err("control frame too long"));
+    }
+    Ok((code, reason))
 }

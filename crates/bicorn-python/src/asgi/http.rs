@@ -4,11 +4,10 @@
 //! The texts of all errors are uvicorn's. The lock is never held while Python code may run.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
 
 use bicorn_http::body::BORROW_BYTES;
 use bicorn_http::{
-    Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponsePart, ResponseSender,
+    Exchange, Received, RequestBody, RequestHead, ResponseBody, ResponseHead, ResponsePart, ResponseSender,
 };
 use bicorn_server::ConnectionInfo;
 use pyo3::exceptions::PyRuntimeError;
@@ -16,10 +15,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use super::exchange::AsgiExchange;
 use super::response::Response;
+use super::waiters::{Waiters, still_waiting, wake_all};
 use super::{disconnect, send};
 use crate::awaitable::{Purpose, Waiting};
-use crate::handoff::{Arrival, ExchangeWaker, lock};
+use crate::handoff::lock;
 use crate::logging::{AccessFacts, Served};
 use crate::loop_thread::LoopThread;
 
@@ -43,11 +44,8 @@ pub(super) struct Inner {
     is_held: bool,
     /// What the access log shows; taken when it is logged.
     facts: Option<AccessFacts>,
-    /// Futures of `receive` and `send` calls that wait.
-    pub(super) waiters: Vec<Py<PyAny>>,
-    waker: Option<Arc<ExchangeWaker>>,
-    /// The slot among the running exchanges, once there is one.
-    pub(super) key: Option<usize>,
+    /// `receive` and `send` calls that wait.
+    pub(super) waiters: Waiters,
     pub(super) is_app_done: bool,
     /// `receive` gave out `http.disconnect` before the response was complete.
     is_told: bool,
@@ -70,17 +68,19 @@ pub(super) struct After {
 }
 
 impl HttpExchange {
-    pub(crate) fn new(loop_thread: Arc<LoopThread>, arrival: Arrival, facts: Option<AccessFacts>) -> Self {
-        let Arrival { exchange, connection } = arrival;
+    pub(crate) fn new(
+        loop_thread: Arc<LoopThread>,
+        exchange: Exchange,
+        connection: Arc<ConnectionInfo>,
+        facts: Option<AccessFacts>,
+    ) -> Self {
         let inner = Inner {
             response: Response::new(),
             body: exchange.body,
             pending: None,
             is_held: false,
             facts,
-            waiters: Vec::new(),
-            waker: None,
-            key: None,
+            waiters: Waiters::default(),
             is_app_done: false,
             is_told: false,
         };
@@ -102,19 +102,14 @@ impl HttpExchange {
     pub(crate) fn register(slf: &Bound<'_, Self>) -> usize {
         let exchange = slf.get();
         let mut inner = lock(&exchange.inner);
-        *inner.key.get_or_insert_with(|| exchange.loop_thread.insert(slf.clone().unbind()))
+        let insert = || exchange.loop_thread.insert(AsgiExchange::Http(slf.clone().unbind()));
+        *inner.waiters.key.get_or_insert_with(insert)
     }
 
     /// Something changed that a waiting application may want to know.
     pub(crate) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let waiters = {
-            let mut inner = lock(&slf.get().inner);
-            if let Some(waker) = &inner.waker {
-                waker.rearm();
-            }
-            std::mem::take(&mut inner.waiters)
-        };
-        wake_all(slf.py(), &waiters)
+        let futures = lock(&slf.get().inner).waiters.take();
+        wake_all(slf.py(), &futures)
     }
 
     /// The result of a `receive` or `send` that waits, if there is one now.
@@ -148,12 +143,13 @@ impl HttpExchange {
         let exchange = slf.get();
         let future = exchange.loop_thread.event_loop()?.create_future(py)?;
         let key = Self::register(slf);
+        let others = lock(&exchange.inner).waiters.take_all();
+        let others = still_waiting(py, others)?;
         let is_ready = {
             let mut inner = lock(&exchange.inner);
-            inner.waiters.push(future.clone().unbind());
+            inner.waiters.restore(others);
             let handoff = exchange.loop_thread.handoff();
-            let waker = inner.waker.get_or_insert_with(|| ExchangeWaker::new(Arc::clone(handoff), key));
-            let waker = Waker::from(Arc::clone(waker));
+            let waker = inner.waiters.add(future.clone().unbind(), key, handoff);
             match purpose {
                 Purpose::Receive => inner.body.poll_ready(&waker).is_ready(),
                 Purpose::Send => exchange.sender.poll_ready(&waker).is_ready(),
@@ -163,7 +159,7 @@ impl HttpExchange {
             Self::resume(slf)?;
         }
         // `100 Continue`, or the news that there is room to read, must not wait for the end of the tick.
-        exchange.loop_thread.touch(py, &exchange.sender)?;
+        exchange.loop_thread.touch(py, exchange.sender.mailbox())?;
         Ok(future)
     }
 
@@ -188,7 +184,7 @@ impl HttpExchange {
                 event.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
                 event.set_item(intern!(py, "body"), PyBytes::new(py, &content))?;
                 event.set_item(intern!(py, "more_body"), more)?;
-                self.loop_thread.touch(py, &self.sender)?;
+                self.loop_thread.touch(py, self.sender.mailbox())?;
             }
         }
         Ok(Some(event))
@@ -208,7 +204,7 @@ impl HttpExchange {
         if let Some(after) = after {
             self.follow(py, after)?;
         }
-        self.loop_thread.touch(py, &self.sender)
+        self.loop_thread.touch(py, self.sender.mailbox())
     }
 
     /// Have the exchange flushed at the end of the tick.
@@ -251,7 +247,7 @@ impl HttpExchange {
     pub(super) fn transmit(&self, inner: &mut Inner, part: ResponsePart) -> After {
         let logged = part.head.as_ref().map(|head| (head.status(), inner.facts.take()));
         let is_complete = part.last;
-        let waiters = if is_complete { std::mem::take(&mut inner.waiters) } else { Vec::new() };
+        let waiters = if is_complete { inner.waiters.take() } else { Vec::new() };
         After { logged, is_complete, waiters, has_left: self.gather(inner, part) }
     }
 
@@ -285,26 +281,15 @@ impl HttpExchange {
         if after.is_complete {
             self.loop_thread.count_response(py)?;
         }
-        if after.has_left { self.loop_thread.touch(py, &self.sender) } else { Ok(()) }
+        if after.has_left { self.loop_thread.touch(py, self.sender.mailbox()) } else { Ok(()) }
     }
-}
-
-/// Finish the futures that are still waited for.
-pub(super) fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
-    for future in futures {
-        let future = future.bind(py);
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        }
-    }
-    Ok(())
 }
 
 #[pymethods]
 impl HttpExchange {
     /// ASGI's `receive`.
     fn receive<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Waiting>> {
-        Bound::new(slf.py(), Waiting::new(slf.clone().unbind(), Purpose::Receive))
+        Bound::new(slf.py(), Waiting::new(AsgiExchange::Http(slf.clone().unbind()), Purpose::Receive))
     }
 
     /// ASGI's `send`.

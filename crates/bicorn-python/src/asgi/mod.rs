@@ -1,11 +1,15 @@
-//! ASGI (HTTP 2.3, or 2.5 with `--asgi-spec`): a request becomes a scope, a response comes as events.
+//! ASGI (HTTP 2.3, or 2.5 with `--asgi-spec`; WebSocket 2.4): a request becomes a scope, a response comes as events.
 
+pub(crate) mod denial;
 pub(crate) mod disconnect;
 mod ending;
-pub(crate) mod event;
+mod event;
+pub(crate) mod exchange;
 mod extensions;
 mod file_event;
 pub(crate) mod http;
 mod response;
 pub(crate) mod scope;
 mod send;
+mod waiters;
+pub(crate) mod websocket;

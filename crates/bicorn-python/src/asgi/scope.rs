@@ -1,5 +1,5 @@
-//! The HTTP connection scope (ASGI HTTP 2.3, "HTTP Connection Scope"), key for key as uvicorn 0.54 makes it,
-//! with `extensions` behind.
+//! The connection scopes (ASGI HTTP 2.3, WebSocket 2.4, "Connection Scope"), key for key as uvicorn 0.54 makes
+//! them, with `extensions` behind.
 //!
 //! A scope must be a real dict of fresh mutable values: frameworks update it and store things in it. What is
 //! immutable is shared: interned keys, header names, and whole header fields of requests that repeat
@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bicorn_http::{RequestHead, Version};
+use bicorn_server::forwarded::websocket_scheme;
 use bicorn_server::tls::TlsInfo;
 use bicorn_server::{ConnectionInfo, ServerAddress};
 use pyo3::intern;
@@ -29,16 +30,90 @@ const ADDRESSES: usize = 1024;
 
 /// Builds scopes on the loop thread.
 pub(crate) struct ScopeBuilder {
-    /// Has every key in uvicorn's order, and the values that never change.
-    template: Py<PyDict>,
-    asgi: Py<PyDict>,
+    http: Template,
+    websocket: Template,
     extensions: Extensions,
     state: Py<PyDict>,
     root_path: String,
-    http10: Py<PyString>,
     names: HashMap<Box<[u8]>, Py<PyBytes>>,
     blocks: Vec<Option<FieldBlock>>,
     addresses: Vec<Option<Addresses>>,
+}
+
+/// What the scopes of one kind have in common.
+struct Template {
+    /// Has every key in uvicorn's order, and the values that never change.
+    scope: Py<PyDict>,
+    asgi: Py<PyDict>,
+}
+
+/// The keys of an HTTP scope, in uvicorn's order, and one that it has over HTTP/2 only.
+const HTTP_KEYS: [&str; 14] = [
+    "type",
+    "asgi",
+    "http_version",
+    "server",
+    "client",
+    "scheme",
+    "root_path",
+    "headers",
+    "state",
+    "method",
+    "path",
+    "raw_path",
+    "query_string",
+    "extensions",
+];
+
+/// The keys of a WebSocket scope, in uvicorn's order.
+const WEBSOCKET_KEYS: [&str; 14] = [
+    "type",
+    "asgi",
+    "http_version",
+    "scheme",
+    "server",
+    "client",
+    "root_path",
+    "path",
+    "raw_path",
+    "query_string",
+    "headers",
+    "subprotocols",
+    "state",
+    "extensions",
+];
+
+impl Template {
+    /// `values` are those of `type`, `scheme` and `spec_version`.
+    fn new(
+        py: Python<'_>,
+        keys: &[&str],
+        values: [&str; 3],
+        asgi_version: &str,
+        root_path: &str,
+    ) -> PyResult<Self> {
+        let [kind, scheme, spec_version] = values;
+        let scope = PyDict::new(py);
+        for key in keys {
+            scope.set_item(PyString::intern(py, key), py.None())?;
+        }
+        scope.set_item(intern!(py, "type"), PyString::intern(py, kind))?;
+        scope.set_item(intern!(py, "http_version"), intern!(py, "1.1"))?;
+        scope.set_item(intern!(py, "scheme"), PyString::intern(py, scheme))?;
+        scope.set_item(intern!(py, "root_path"), root_path)?;
+        scope.set_item(intern!(py, "query_string"), PyBytes::new(py, b""))?;
+        let asgi = PyDict::new(py);
+        asgi.set_item("version", asgi_version)?;
+        asgi.set_item("spec_version", spec_version)?;
+        Ok(Self { scope: scope.unbind(), asgi: asgi.unbind() })
+    }
+
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let scope = self.scope.bind(py).copy()?;
+        // A dict of its own for each request: applications write into it.
+        scope.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
+        Ok(scope)
+    }
 }
 
 /// The fields that a block of field lines means.
@@ -69,32 +144,15 @@ impl ScopeBuilder {
         state: &Bound<'_, PyDict>,
         root_path: &str,
     ) -> PyResult<Self> {
-        let template = PyDict::new(py);
-        let none = py.None();
-        template.set_item(intern!(py, "type"), intern!(py, "http"))?;
-        template.set_item(intern!(py, "asgi"), &none)?;
-        template.set_item(intern!(py, "http_version"), intern!(py, "1.1"))?;
-        template.set_item(intern!(py, "server"), &none)?;
-        template.set_item(intern!(py, "client"), &none)?;
-        template.set_item(intern!(py, "scheme"), intern!(py, "http"))?;
-        template.set_item(intern!(py, "root_path"), root_path)?;
-        template.set_item(intern!(py, "headers"), &none)?;
-        template.set_item(intern!(py, "state"), &none)?;
-        template.set_item(intern!(py, "method"), &none)?;
-        template.set_item(intern!(py, "path"), &none)?;
-        template.set_item(intern!(py, "raw_path"), &none)?;
-        template.set_item(intern!(py, "query_string"), PyBytes::new(py, b""))?;
-        template.set_item(intern!(py, "extensions"), &none)?;
-        let asgi = PyDict::new(py);
-        asgi.set_item("version", asgi_version)?;
-        asgi.set_item("spec_version", spec_version)?;
+        let http = Template::new(py, &HTTP_KEYS, ["http", "http", spec_version], asgi_version, root_path)?;
+        let values = ["websocket", "ws", "2.4"];
+        let websocket = Template::new(py, &WEBSOCKET_KEYS, values, asgi_version, root_path)?;
         Ok(Self {
-            template: template.unbind(),
-            asgi: asgi.unbind(),
+            http,
+            websocket,
             extensions: Extensions::new(py)?,
             state: state.clone().unbind(),
             root_path: root_path.to_owned(),
-            http10: PyString::intern(py, "1.0").unbind(),
             names: HashMap::new(),
             blocks: std::iter::repeat_with(|| None).take(BLOCKS).collect(),
             addresses: std::iter::repeat_with(|| None).take(ADDRESSES).collect(),
@@ -108,50 +166,80 @@ impl ScopeBuilder {
         head: &RequestHead,
         connection: &ConnectionInfo,
     ) -> PyResult<Scope<'py>> {
-        let dict = self.template.bind(py).copy()?;
-        // A dict of its own for each request: applications write into it.
-        dict.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-        if head.version() == Version::Http10 {
-            dict.set_item(intern!(py, "http_version"), &self.http10)?;
+        let dict = self.http.copy(py)?;
+        let (path, client) = self.fill(&dict, head, connection)?;
+        if connection.scheme != "http" {
+            dict.set_item(intern!(py, "scheme"), connection.scheme)?;
+        }
+        dict.set_item(intern!(py, "method"), method(py, head.method()))?;
+        let extensions = self.extensions.build(py, head.version())?;
+        self.announce_tls(&extensions, connection)?;
+        dict.set_item(intern!(py, "extensions"), extensions)?;
+        Ok(Scope { dict, path, client })
+    }
+
+    /// Build the scope of a WebSocket that offers these subprotocols.
+    pub(crate) fn build_websocket<'py>(
+        &mut self,
+        py: Python<'py>,
+        head: &RequestHead,
+        subprotocols: &[String],
+        connection: &ConnectionInfo,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let dict = self.websocket.copy(py)?;
+        self.fill(&dict, head, connection)?;
+        let scheme = websocket_scheme(connection.scheme);
+        if scheme != "ws" {
+            dict.set_item(intern!(py, "scheme"), scheme)?;
+        }
+        dict.set_item(intern!(py, "subprotocols"), PyList::new(py, subprotocols)?)?;
+        let extensions = PyDict::new(py);
+        extensions.set_item(intern!(py, "websocket.http.response"), PyDict::new(py))?;
+        self.announce_tls(&extensions, connection)?;
+        dict.set_item(intern!(py, "extensions"), extensions)?;
+        Ok(dict)
+    }
+
+    /// Set what every scope has; returns path and client.
+    fn fill<'py>(
+        &mut self,
+        dict: &Bound<'py, PyDict>,
+        head: &RequestHead,
+        connection: &ConnectionInfo,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let py = dict.py();
+        match head.version() {
+            Version::Http11 => {}
+            Version::Http10 => dict.set_item(intern!(py, "http_version"), intern!(py, "1.0"))?,
+            Version::Http2 => dict.set_item(intern!(py, "http_version"), intern!(py, "2"))?,
         }
         let addresses = self.addresses(py, connection)?;
         let client = addresses.client.bind(py).clone();
         dict.set_item(intern!(py, "server"), &addresses.server)?;
         dict.set_item(intern!(py, "client"), &client)?;
-        if connection.scheme != "http" {
-            dict.set_item(intern!(py, "scheme"), connection.scheme)?;
-        }
         dict.set_item(intern!(py, "headers"), self.headers(py, head)?)?;
         dict.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
-        dict.set_item(intern!(py, "method"), method(py, head.method()))?;
         let path = self.path(py, head.path());
         dict.set_item(intern!(py, "path"), &path)?;
         dict.set_item(intern!(py, "raw_path"), self.raw_path(py, head.path())?)?;
         if !head.query().is_empty() {
             dict.set_item(intern!(py, "query_string"), PyBytes::new(py, head.query()))?;
         }
-        let extensions = self.extensions.build(py, head.version())?;
-        if let Some(tls) = &connection.tls {
-            extensions.set_item(intern!(py, "tls"), self.tls(py, connection, tls)?)?;
-        }
-        dict.set_item(intern!(py, "extensions"), extensions)?;
-        Ok(Scope { dict, path: path.into_any(), client })
+        Ok((path.into_any(), client))
     }
 
-    /// The TLS extension: a dict of its own for each request, because applications write into it.
-    fn tls<'py>(
-        &mut self,
-        py: Python<'py>,
-        connection: &ConnectionInfo,
-        tls: &TlsInfo,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    /// Add the TLS extension, if that is spoken: a dict of its own for each request, because applications write
+    /// into it.
+    fn announce_tls(&mut self, extensions: &Bound<'_, PyDict>, connection: &ConnectionInfo) -> PyResult<()> {
+        let py = extensions.py();
+        let Some(tls) = &connection.tls else { return Ok(()) };
         let addresses = self.addresses(py, connection)?;
         let facts = addresses.tls.get_or_try_init(py, || tls_extension(py, tls))?;
         let facts = facts.bind(py).copy()?;
         if let Some(chain) = facts.get_item(intern!(py, "client_cert_chain"))? {
             facts.set_item(intern!(py, "client_cert_chain"), chain.cast::<PyTuple>()?.to_list())?;
         }
-        Ok(facts)
+        extensions.set_item(intern!(py, "tls"), facts)
     }
 
     fn path<'py>(&self, py: Python<'py>, raw: &[u8]) -> Bound<'py, PyString> {

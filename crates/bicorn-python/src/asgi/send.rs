@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::exchange::AsgiExchange;
 use super::http::{HttpExchange, lock_inner};
 use super::response::Kind;
 use super::{disconnect, event, file_event};
@@ -76,7 +77,7 @@ fn hint(exchange: &HttpExchange, message: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     exchange.sender.send_interim(head);
-    exchange.loop_thread.touch(message.py(), &exchange.sender)
+    exchange.loop_thread.touch(message.py(), exchange.sender.mailbox())
 }
 
 /// Send content; whoever sends more of it may have to wait.
@@ -91,7 +92,8 @@ fn add<'py>(slf: &Bound<'py, HttpExchange>, body: ResponseBody, more: bool) -> P
         return Ok(exchange.loop_thread.ready(py));
     }
     exchange.flush(py)?;
-    Ok(Bound::new(py, Waiting::new(slf.clone().unbind(), Purpose::Send))?.into_any())
+    let waiting = AsgiExchange::Http(slf.clone().unbind());
+    Ok(Bound::new(py, Waiting::new(waiting, Purpose::Send))?.into_any())
 }
 
 /// Send trailers, and with the last of them the end.

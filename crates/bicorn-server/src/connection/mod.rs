@@ -1,9 +1,9 @@
 //! One peer's conversation, whatever is spoken in it.
 //!
 //! ```text
-//!   accepted ──▶ Handshake ──▶ Http1 ──▶ Http2
-//!      └──── in the clear ──────▲          ▲
-//!                  └──── by agreement ─────┘
+//!   accepted ──▶ Handshake ──▶ Http1 ──101──▶ WebSocket
+//!      └──── in the clear ──────▲  └──preface──▶ Http2
+//!                  └──── by agreement ────────────▲
 //! ```
 //! A conversation may become another one: [`Step`] says into what. Its slot on the I/O thread, its task and its
 //! transport stay the same.
@@ -17,9 +17,12 @@ mod handshake;
 mod http1;
 mod http2;
 mod socket;
+mod stall;
+mod websocket;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bicorn_http::{Action, ExchangeId};
 
@@ -30,6 +33,13 @@ use crate::stream::Stream;
 use crate::transport::Transport;
 use handshake::Handshake;
 use socket::Socket;
+
+/// How long a closed connection waits for the peer's FIN (nginx's `lingering_timeout` is 5 s; the peer has
+/// the whole answer by then, so less is enough).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
+const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// What every conversation is made of.
 #[derive(Debug)]
@@ -50,6 +60,7 @@ pub(crate) enum Conversation {
     Handshake(Box<Handshake>),
     Http1(http1::Connection),
     Http2(Box<http2::Connection>),
+    WebSocket(websocket::Connection),
     /// Nothing is spoken any more; also what stands here while one conversation becomes another.
     Over,
 }
@@ -106,6 +117,7 @@ impl Conversation {
             Self::Handshake(handshake) => handshake.wake_up(waker),
             Self::Http1(connection) => connection.wake_up(waker),
             Self::Http2(connection) => connection.wake_up(waker),
+            Self::WebSocket(connection) => connection.wake_up(waker),
             Self::Over => {}
         }
     }
@@ -116,6 +128,7 @@ impl Conversation {
             Self::Handshake(handshake) => handshake.waker(),
             Self::Http1(connection) => connection.waker(),
             Self::Http2(connection) => connection.waker(),
+            Self::WebSocket(connection) => connection.waker(),
             Self::Over => None,
         }
     }
@@ -126,6 +139,7 @@ impl Conversation {
             Self::Handshake(handshake) => handshake.deadline(),
             Self::Http1(connection) => connection.deadline(),
             Self::Http2(connection) => connection.deadline(),
+            Self::WebSocket(connection) => connection.deadline(),
             Self::Over => NEVER,
         }
     }
@@ -143,6 +157,7 @@ impl Conversation {
                 Self::Handshake(handshake) => handshake.drive(context, thread),
                 Self::Http1(connection) => connection.drive(context, thread),
                 Self::Http2(connection) => connection.drive(thread),
+                Self::WebSocket(connection) => connection.drive(context, thread),
                 Self::Over => Poll::Ready(Step::Over),
             };
             match ready!(step) {
@@ -172,9 +187,26 @@ impl Conversation {
         match self {
             Self::Http1(connection) => connection.command(exchange, action, thread),
             Self::Http2(connection) => connection.command(exchange, action, thread),
+            Self::WebSocket(connection) => connection.command(exchange, action, thread),
             // Nothing has been handed over yet: it is for an earlier user of the slot.
             Self::Handshake(_) | Self::Over => {}
         }
+        // Its first messages may stand right behind the acceptance.
+        self.switch_protocol();
+    }
+
+    /// Become a WebSocket's conversation once HTTP has ended with a 101.
+    fn switch_protocol(&mut self) {
+        if !matches!(self, Self::Http1(connection) if connection.is_websocket()) {
+            return;
+        }
+        *self = match std::mem::replace(self, Self::Over) {
+            Self::Http1(connection) => match connection.into_websocket() {
+                Ok(connection) => Self::WebSocket(connection),
+                Err(connection) => Self::Http1(*connection),
+            },
+            other => other,
+        };
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.
@@ -182,6 +214,7 @@ impl Conversation {
         match self {
             Self::Http1(connection) => connection.expire(thread),
             Self::Http2(connection) => connection.expire(thread),
+            Self::WebSocket(connection) => connection.expire(thread),
             Self::Handshake(_) | Self::Over => false,
         }
     }
@@ -191,6 +224,7 @@ impl Conversation {
         match self {
             Self::Http1(connection) => connection.abandon(),
             Self::Http2(connection) => connection.abandon(),
+            Self::WebSocket(connection) => connection.abandon(),
             Self::Handshake(_) | Self::Over => {}
         }
     }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
+use bicorn_http::websocket::seam::Handshake;
 use bicorn_http::{Exchange, Received, RequestBody, ResponseBody, ResponseHead, ResponsePart};
 use bicorn_server::{Application, ConnectionInfo, Notice};
 
 use crate::waiting::{PATIENCE, wait_at_most};
+use crate::websocket_sides::Socket;
 
 /// The side of the application that the I/O threads see.
 #[derive(Clone)]
@@ -18,6 +20,7 @@ pub(crate) struct Passing(Arc<Shared>);
 
 struct Shared {
     calls: Sender<Call>,
+    sockets: Sender<Socket>,
     notices: Sender<Notice>,
     asleep: Mutex<Asleep>,
     /// Called on the I/O thread before an exchange is passed on.
@@ -34,6 +37,7 @@ pub(crate) type Hook = Box<dyn Fn(&Exchange) + Send + Sync>;
 #[derive(Default)]
 struct Asleep {
     calls: Vec<Call>,
+    sockets: Vec<Socket>,
     /// Of exchanges in which something happened.
     wakers: Vec<Waker>,
 }
@@ -48,9 +52,26 @@ struct Places {
 }
 
 impl Passing {
-    pub(crate) fn new(calls: Sender<Call>, notices: Sender<Notice>, hook: Hook) -> Self {
+    pub(crate) fn new(
+        calls: Sender<Call>,
+        sockets: Sender<Socket>,
+        notices: Sender<Notice>,
+        hook: Hook,
+    ) -> Self {
         let (asleep, places, asked) = Default::default();
-        Self(Arc::new(Shared { calls, notices, asleep, hook, places, asked }))
+        Self(Arc::new(Shared { calls, sockets, notices, asleep, hook, places, asked }))
+    }
+
+    fn take_place(&self) {
+        if let Some(free) = &mut self.places().free {
+            // Two I/O threads may have been told of the same place.
+            *free = free.saturating_sub(1);
+        }
+    }
+
+    /// What a waker of the test's is wrapped in, so that it hears nothing before the next notification.
+    pub(crate) fn defer(&self, waker: &Waker) -> Waker {
+        Arc::new(Deferred { application: self.clone(), waker: waker.clone() }).into()
     }
 
     fn asleep(&self) -> MutexGuard<'_, Asleep> {
@@ -91,21 +112,26 @@ impl Application for Passing {
     }
 
     fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
-        if let Some(free) = &mut self.places().free {
-            // Two I/O threads may have been told of the same place.
-            *free = free.saturating_sub(1);
-        }
+        self.take_place();
         (self.0.hook)(&exchange);
         let Exchange { head, body, response } = exchange;
         let (info, application) = (Arc::clone(connection), self.clone());
         self.asleep().calls.push(Call { head, body, response, info, application });
     }
 
+    fn handle_websocket(&self, handshake: Handshake, connection: &Arc<ConnectionInfo>) {
+        self.take_place();
+        self.asleep().sockets.push(Socket::new(handshake, Arc::clone(connection), self.clone()));
+    }
+
     fn notify(&self) {
-        let Asleep { calls, wakers } = std::mem::take(&mut *self.asleep());
+        let Asleep { calls, sockets, wakers } = std::mem::take(&mut *self.asleep());
         for call in calls {
             // The test may be over already.
             let _ = self.0.calls.send(call);
+        }
+        for socket in sockets {
+            let _ = self.0.sockets.send(socket);
         }
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -206,10 +232,7 @@ impl Call {
     }
 
     fn wait_at_most<T>(&self, limit: Duration, poll: impl Fn(&Waker) -> Poll<T>) -> Option<T> {
-        wait_at_most(limit, |waker| {
-            let application = self.application.clone();
-            poll(&Arc::new(Deferred { application, waker: waker.clone() }).into())
-        })
+        wait_at_most(limit, |waker| poll(&self.application.defer(waker)))
     }
 
     /// Take all content, which must arrive complete.

@@ -61,7 +61,7 @@ fn several_listeners_are_served_at_once() {
     let unix = UnixListener::bind(&path).unwrap();
     let sockets = listeners.into_iter().map(Into::into).chain([unix.into()]).collect();
     let (sender, calls) = mpsc::channel();
-    let application = Passing::new(sender, mpsc::channel().0, Box::new(|_| ()));
+    let application = Passing::new(sender, mpsc::channel().0, mpsc::channel().0, Box::new(|_| ()));
     let _server = Server::start(&application, bare_settings(), sockets).unwrap();
     for address in addresses {
         let mut client = Client::connect(address);

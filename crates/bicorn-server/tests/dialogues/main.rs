@@ -26,3 +26,7 @@ mod shutdown;
 mod stale;
 mod tls;
 mod waiting;
+mod websocket_deadlines;
+mod websocket_handshakes;
+mod websocket_messages;
+mod websocket_sides;

@@ -6,12 +6,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use bicorn_http::http1::Limits;
-use bicorn_server::{Deadlines, Http2, Notice, Server, Settings};
+use bicorn_http::websocket::{self, session::KeepAlive};
+use bicorn_server::{Deadlines, Http2, Notice, Server, Settings, WebSockets};
 use tokio::net::TcpSocket;
 
 use crate::application::{Call, Hook, Passing};
 use crate::client::Client;
 use crate::waiting::{PATIENCE, wait_until};
+use crate::websocket_sides::Socket;
 
 /// More connections than any test leaves in the kernel's queue.
 const BACKLOG: u32 = 1024;
@@ -28,6 +30,11 @@ pub(crate) fn bare_settings() -> Settings {
         keep_alive: true,
         unsent_bytes: |_| None,
         http2: Some(Http2 { idle: None, ping_interval: None, ..Http2::default() }),
+        websocket: Some(WebSockets {
+            engine: websocket::Settings { max_message_bytes: 1024 * 1024, per_message_deflate: false },
+            max_queue: 32,
+            keep_alive: KeepAlive::default(),
+        }),
         proxies: None,
         tls: None,
     }
@@ -39,6 +46,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) application: Passing,
     calls: Receiver<Call>,
+    sockets: Receiver<Socket>,
     notices: Receiver<Notice>,
 }
 
@@ -65,10 +73,11 @@ impl Running {
     /// A server on a socket of the test's.
     pub(crate) fn on(socket: OwnedFd, address: SocketAddr, settings: Settings, hook: Hook) -> Self {
         let (sender, calls) = mpsc::channel();
+        let (socket_sender, sockets) = mpsc::channel();
         let (notice_sender, notices) = mpsc::channel();
-        let application = Passing::new(sender, notice_sender, hook);
+        let application = Passing::new(sender, socket_sender, notice_sender, hook);
         let server = Server::start(&application, settings, vec![socket]).expect("the socket is good");
-        Self { server, address, application, calls, notices }
+        Self { server, address, application, calls, sockets, notices }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -78,6 +87,17 @@ impl Running {
     /// Take the next exchange.
     pub(crate) fn next_call(&self) -> Call {
         self.calls.recv_timeout(PATIENCE).expect("a request arrives")
+    }
+
+    /// Take the next WebSocket handshake.
+    pub(crate) fn next_socket(&self) -> Socket {
+        self.sockets.recv_timeout(PATIENCE).expect("a handshake arrives")
+    }
+
+    /// No WebSocket waits to be taken.
+    pub(crate) fn expect_no_socket(&self) {
+        let socket = self.sockets.try_recv();
+        assert!(socket.is_err(), "{socket:?}");
     }
 
     /// No exchange waits to be taken.

@@ -11,31 +11,33 @@
 //!                                     Lingering: discard until FIN or deadline
 //! ```
 
+mod in_flight;
 mod turn;
+mod upgrade;
 mod wait;
 
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bicorn_http::Output;
 use bicorn_http::exchange::HIGH_WATER_BYTES;
 use bicorn_http::http1;
-use bicorn_http::{Exchange, ExchangeControl, Output};
+use bicorn_http::websocket::session::Session;
 
 use super::files::WriteError;
+use super::handing_over::Waiting;
 use super::socket::Socket;
-use super::{Seed, Step, http2};
+use super::{LINGER_BYTES, Seed, Step, http2};
 use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
+use in_flight::InFlight;
 use wait::Wait;
 
 /// Bytes of later requests that are read ahead while one is answered: enough to notice the peer's FIN behind
 /// a few pipelined requests, little enough to cost nothing.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
-
-/// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -55,9 +57,11 @@ pub(crate) struct Connection {
     engine: http1::Connection,
     phase: Phase,
     /// The exchange in flight, until its response is complete or given up.
-    control: Option<ExchangeControl>,
-    /// An exchange for which the hand-off had no place yet.
-    waiting: Option<Exchange>,
+    control: Option<InFlight>,
+    /// What the hand-off had no place for yet.
+    waiting: Option<Waiting>,
+    /// The WebSocket that the application has accepted: the connection is to become its conversation.
+    session: Option<Box<Session>>,
     /// Commands for exchanges before this one belong to an earlier user of the slot.
     first_serial: u64,
     output: Output,
@@ -93,6 +97,7 @@ impl Connection {
             phase: Phase::Open,
             control: None,
             waiting: None,
+            session: None,
             first_serial,
             output: Output::default(),
             uncredited: 0,
@@ -137,6 +142,9 @@ impl Connection {
     ) -> Poll<Step> {
         if thread.is_draining() || !thread.settings().keep_alive {
             self.engine.stop_keep_alive();
+        }
+        if thread.is_draining() {
+            self.drain_handshake(thread);
         }
         loop {
             if let Some(said) = self.take_preface() {
@@ -220,7 +228,7 @@ impl Connection {
             Phase::Open if self.engine.is_reading_head() && self.is_backed_up() => 0,
             Phase::Open if self.engine.is_reading_head() => usize::MAX,
             Phase::Open if self.engine.is_reading_content() => {
-                self.control.as_ref().map_or(usize::MAX, ExchangeControl::body_room)
+                self.control.as_ref().map_or(usize::MAX, InFlight::body_room)
             }
             Phase::Open => READ_AHEAD_BYTES.saturating_sub(self.unread.len()),
         }
@@ -284,8 +292,9 @@ impl Connection {
 
     fn finish_peer(&mut self) {
         self.is_peer_finished = true;
-        if let Some(control) = &self.control {
-            control.peer_finished();
+        if self.control.as_ref().is_some_and(|control| !control.peer_finished()) {
+            self.give_up_exchange();
+            self.phase = Phase::Closing;
         }
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bicorn_http::http1::{Event, connection::Progress};
-use bicorn_http::{Action, Exchange, ExchangeControl, ExchangeId, PeerError, RequestHead, ResponsePart};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponsePart};
 
+use super::in_flight::InFlight;
 use super::{Connection, Phase};
 use crate::application::{Application, Notice};
-use crate::connection::handing_over::hand_over;
+use crate::connection::handing_over::Waiting;
 use crate::io_thread::Thread;
 
 impl Connection {
@@ -42,7 +43,7 @@ impl Connection {
 
     /// Hand content up, all that came as one arrival; true when the content is complete.
     fn parse_content(&mut self, input: &mut &[u8]) -> Result<bool, PeerError> {
-        let mut arrival = self.control.as_ref().map(ExchangeControl::arrival);
+        let mut arrival = self.control.as_ref().and_then(InFlight::arrival);
         loop {
             match self.engine.read(input)? {
                 Some(Event::Content(content)) => {
@@ -79,9 +80,7 @@ impl Connection {
     }
 
     fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {
-        if head.asks_for_upgrade() {
-            thread.application().notice(Notice::UnsupportedUpgrade);
-        }
+        let Some(head) = self.take_upgrade(head, thread) else { return };
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
         if !has_content {
@@ -90,9 +89,9 @@ impl Connection {
         if self.is_peer_finished {
             control.peer_finished();
         }
-        self.control = Some(control);
+        self.control = Some(InFlight::Exchange(control));
         self.uncredited = 0;
-        self.waiting = Some(exchange);
+        self.waiting = Some(Waiting::Exchange(exchange));
     }
 
     /// Hand the exchange that waits over, once the hand-off has a place.
@@ -100,8 +99,8 @@ impl Connection {
         if self.waiting.is_none() || !thread.has_place(self.key) {
             return;
         }
-        let Some(exchange) = self.waiting.take() else { return };
-        hand_over(exchange, &self.info, thread);
+        let Some(waiting) = self.waiting.take() else { return };
+        waiting.hand_over(&self.info, thread);
     }
 
     /// Do what the application asked of one of this connection's exchanges.
@@ -130,11 +129,12 @@ impl Connection {
         }
         match action {
             Action::Continue => self.engine.write_continue(&mut self.output),
-            // `drive` reads again by itself: there is room now.
-            Action::Resume => {}
             Action::Interim(head) => self.engine.write_interim(&head, &mut self.output),
             Action::Respond(part) => self.respond(part, thread),
             Action::Close => self.give_up_response(),
+            Action::Accept(head) => self.accept(&head, thread),
+            // `drive` reads again by itself: there is room now. The others have no WebSocket to be done on.
+            Action::Resume | Action::Message(_) | Action::CloseFrame { .. } => {}
         }
     }
 

@@ -1,18 +1,15 @@
 //! What a connection waits for, and how long it may.
 
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bicorn_http::PeerError;
 
 use super::{Connection, Phase};
 use crate::application::Application;
+use crate::connection::LINGER;
+use crate::connection::stall::unsent_bytes;
 use crate::deadline::{Clock, NEVER};
 use crate::io_thread::Thread;
-
-/// How long a closed connection waits for the peer's FIN (nginx's `lingering_timeout` is 5 s; the peer has
-/// the whole answer by then, so less is enough).
-const LINGER: Duration = Duration::from_secs(2);
 
 /// What must happen next, and whose fault it is if it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +80,7 @@ impl Connection {
     }
 
     fn unsent_bytes<A: Application>(&self, thread: &Thread<A>) -> usize {
-        (thread.settings().unsent_bytes)(self.socket.as_fd()).unwrap_or(0)
+        unsent_bytes(&self.socket, thread)
     }
 
     /// The deadline has passed: end what took too long. False when nothing is left to do but drop.

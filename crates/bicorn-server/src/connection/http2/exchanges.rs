@@ -13,7 +13,7 @@ use super::Connection;
 use super::fields::request_head;
 use super::stream::{Broken, Parts, Stream};
 use crate::application::{Application, Notice};
-use crate::connection::handing_over::hand_over;
+use crate::connection::handing_over::Waiting;
 use crate::io_thread::Thread;
 
 /// As many streams have the bounds of an HTTP/1 connection each: 2 MiB together.
@@ -60,7 +60,7 @@ impl Connection {
             self.note_content(now, thread);
         }
         self.streams.insert(serial, stream);
-        self.waiting.push_back((serial, exchange));
+        self.waiting.push_back((serial, Waiting::Exchange(exchange)));
         self.offer_waiting(thread);
     }
 
@@ -78,8 +78,8 @@ impl Connection {
     /// Hand exchanges over, as long as the hand-off has a place.
     pub(super) fn offer_waiting<A: Application>(&mut self, thread: &Thread<A>) {
         while !self.waiting.is_empty() && thread.has_place(self.key) {
-            if let Some((_, exchange)) = self.waiting.pop_front() {
-                hand_over(exchange, &self.info, thread);
+            if let Some((_, waiting)) = self.waiting.pop_front() {
+                waiting.hand_over(&self.info, thread);
             }
         }
     }
@@ -99,6 +99,8 @@ impl Connection {
             Action::Resume => stream.release(thread.clock().now()),
             Action::Interim(head) => stream.send_interim(head),
             Action::Respond(part) => self.respond(serial, part, thread),
+            // No stream carries a WebSocket.
+            Action::Accept(_) | Action::Message(_) | Action::CloseFrame { .. } => {}
             // The other streams have nothing to do with it: behind a complete response there is nothing to close.
             Action::Close if stream.is_settled() => {}
             Action::Close => self.broken.push(serial),

@@ -25,11 +25,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bicorn_http::Exchange;
 use bytes::Bytes;
 use h2::server::{Builder, Handshake};
 use h2::{PingPong, Reason, server};
 
+use super::handing_over::Waiting;
 use super::socket::Socket;
 use super::{Seed, Step};
 use crate::application::{Application, ConnectionInfo, Notice};
@@ -79,7 +79,7 @@ pub(crate) struct Connection {
     /// By the serial of their exchange.
     streams: BTreeMap<u64, Box<Stream>>,
     /// Exchanges for which the hand-off had no place yet, oldest first.
-    waiting: VecDeque<(u64, Exchange)>,
+    waiting: VecDeque<(u64, Waiting)>,
     ready: Ready,
     /// Streams that may have something to hand over, in the order of their turns.
     listed: VecDeque<u64>,
