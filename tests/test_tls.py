@@ -50,6 +50,7 @@ def test_versions_and_kinds_of_key(serve: Serve, authority: Authority, version: 
         assert client.exchange(raw.request()).body == b"hello"
 
 
+@pytest.mark.differs_from_uvicorn("no alert")
 @needs_openssl
 @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
 def test_old_versions_are_refused(serve: Serve, pair: Pair, version: str) -> None:
@@ -68,6 +69,7 @@ def test_old_versions_are_refused(serve: Serve, pair: Pair, version: str) -> Non
         assert b"SSL alert number" in done.stderr, done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLSv1_2 is deprecated:DeprecationWarning")
 def test_tls12_alone(serve: Serve, authority: Authority, pair: Pair) -> None:
     with (
         serve(hello, **pair.options, ssl_version=ssl.PROTOCOL_TLSv1_2) as server,
@@ -84,6 +86,7 @@ def test_ciphers(serve: Serve, authority: Authority, pair: Pair) -> None:
         assert secured(client).cipher() == ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2", 256)
 
 
+@pytest.mark.differs_from_uvicorn("no ALPN")
 def test_only_http1_is_announced(serve: Serve, authority: Authority, pair: Pair) -> None:
     with (
         serve(hello, **pair.options) as server,
@@ -93,9 +96,10 @@ def test_only_http1_is_announced(serve: Serve, authority: Authority, pair: Pair)
         assert client.exchange(raw.request()).status == 200
 
 
+@pytest.mark.differs_from_uvicorn("no ALPN")
 def test_a_client_of_another_protocol_is_refused(serve: Serve, authority: Authority, pair: Pair) -> None:
     with serve(hello, **pair.options) as server, pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
-        tls.connect(server.port, authority.client_context(alpn=["imap"]))
+        tls.connect(server.port, authority.client_context(alpn=["imap"])).close()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -123,6 +127,7 @@ def test_openssl_resumes_sessions_without_tickets(serve: Serve, pair: Pair) -> N
 # HTTP over it.
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension")
 def test_scope(serve: Serve, authority: Authority, pair: Pair) -> None:
     app = ScopeKeeper()
     with serve(app, **pair.options) as server:
@@ -141,6 +146,7 @@ def test_scope(serve: Serve, authority: Authority, pair: Pair) -> None:
         assert chains[0] is not chains[1]
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension")
 def test_a_trusted_proxy_still_says_the_scheme(serve: Serve, authority: Authority, pair: Pair) -> None:
     app = ScopeKeeper()
     with serve(app, **pair.options) as server:
@@ -151,11 +157,11 @@ def test_a_trusted_proxy_still_says_the_scheme(serve: Serve, authority: Authorit
         assert scope["extensions"]["tls"]["tls_version"] == 0x0304
 
 
-def test_there_are_no_extensions_in_the_clear(serve: Serve) -> None:
+def test_there_is_no_tls_extension_in_the_clear(serve: Serve) -> None:
     app = ScopeKeeper()
     with serve(app) as server, server.connect() as client:
         client.exchange(raw.request())
-        assert "extensions" not in app.next()
+        assert "tls" not in app.next().get("extensions", {})
 
 
 def digest_app(chunk: bytes, count: int) -> App:
@@ -265,6 +271,7 @@ def test_shutdown_announces_the_end(serve: Serve, authority: Authority, pair: Pa
         assert client.read_until_closed() == b""
 
 
+@pytest.mark.differs_from_uvicorn("sends chunks to HTTP/1.0")
 def test_what_the_end_delimits_is_told_from_what_is_cut_off(serve: Serve, authority: Authority, pair: Pair) -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start())
@@ -310,6 +317,7 @@ def _keeping(keeper: list[Any]) -> App:
     return app
 
 
+@pytest.mark.differs_from_uvicorn("asyncio closes at close_notify")
 def test_a_client_may_finish_and_still_be_answered(serve: Serve, authority: Authority, pair: Pair) -> None:
     """close_notify is to TLS what FIN is to TCP: the other direction stays open (RFC 8446 §6.1)."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -357,6 +365,7 @@ def test_curl(serve_process: ServeProcess, authority: Authority, pair: Pair) -> 
         assert (done.returncode, done.stdout) == (0, b"hello"), done.stderr
 
 
+@pytest.mark.differs_from_uvicorn("BICORN_ variables")
 def test_the_environment_names_the_files(serve_process: ServeProcess, authority: Authority, pair: Pair) -> None:
     environment = {"UVICORN_SSL_CERTFILE": pair.certfile, "BICORN_SSL_KEYFILE": pair.keyfile}
     with (
@@ -366,6 +375,7 @@ def test_the_environment_names_the_files(serve_process: ServeProcess, authority:
         assert client.exchange(raw.request()).body == b"hello"
 
 
+@pytest.mark.differs_from_uvicorn("HTTP in the clear is not answered")
 def test_drain_does_not_wait_for_clients_that_say_nothing(serve: Serve, pair: Pair) -> None:
     with serve(hello, **pair.options) as server, socket.create_connection(("127.0.0.1", server.port)):
         with raw.Client("127.0.0.1", server.port) as other:

@@ -48,6 +48,7 @@ def without_names(authority: Authority) -> ssl.SSLContext:
 # Several certificates.
 
 
+@pytest.mark.differs_from_uvicorn("one certificate")
 @pytest.mark.parametrize(
     ("name", "index"),
     [
@@ -70,6 +71,7 @@ def test_the_name_chooses_the_certificate(
     assert shown == tls.der(several[index].certfile)
 
 
+@pytest.mark.differs_from_uvicorn("one certificate")
 def test_the_kind_of_key_chooses_among_equal_names(serve: Serve, authority: Authority) -> None:
     pairs = [authority.issue("localhost", name=f"kind-{ecdsa}", ecdsa=ecdsa) for ecdsa in (True, False)]
     with serve(hello, **options_of(pairs)) as server:
@@ -80,6 +82,7 @@ def test_the_kind_of_key_chooses_among_equal_names(serve: Serve, authority: Auth
             assert tls.shown_certificate(server.port, context, "localhost") == tls.der(pair.certfile)
 
 
+@pytest.mark.differs_from_uvicorn("one certificate")
 def test_a_key_may_stand_in_the_file_of_its_certificate(
     serve: Serve, authority: Authority, several: list[Pair], tmp_path: Path
 ) -> None:
@@ -91,6 +94,7 @@ def test_a_key_may_stand_in_the_file_of_its_certificate(
             assert tls.shown_certificate(server.port, authority.client_context(), name) == tls.der(pair.certfile)
 
 
+@pytest.mark.differs_from_uvicorn("one certificate")
 def test_options_may_be_repeated(serve_process: ServeProcess, authority: Authority, several: list[Pair]) -> None:
     arguments = [argument for pair in several for argument in pair.arguments]
     with serve_process("tests.apps:hello", *arguments) as server:
@@ -118,6 +122,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension; a refused client meets a reset")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     ("reqs", "client", "is_served"),
@@ -164,6 +169,7 @@ def test_client_certificates(
         assert [line for line in server.logs.messages if "rror" in line] == []
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension")
 def test_resumed_sessions_keep_the_client_certificate(serve: Serve, authority: Authority, pair: Pair) -> None:
     context = authority.client_context(authority.issue("again.test", common_name="again"))
     app = ScopeKeeper()
@@ -182,6 +188,7 @@ def test_resumed_sessions_keep_the_client_certificate(serve: Serve, authority: A
 # What the app hears.
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension")
 def test_the_tls_extension(serve: Serve, authority: Authority, pair: Pair) -> None:
     app = ScopeKeeper()
     with serve(app, **pair.options) as server, tls.connect(server.port, authority.client_context()) as client:
@@ -207,6 +214,7 @@ def test_the_tls_extension(serve: Serve, authority: Authority, pair: Pair) -> No
     }
 
 
+@pytest.mark.differs_from_uvicorn("one certificate")
 def test_the_extension_names_the_certificate_that_was_shown(
     serve: Serve, authority: Authority, several: list[Pair]
 ) -> None:
@@ -220,6 +228,7 @@ def test_the_extension_names_the_certificate_that_was_shown(
     assert ssl.PEM_cert_to_DER_cert(shown) == tls.der(several[1].certfile)
 
 
+@pytest.mark.differs_from_uvicorn("no TLS extension")
 @needs_openssl
 def test_the_client_is_named_as_rfc_4514_says(serve: Serve, pair: Pair, authority: Authority, tmp_path: Path) -> None:
     keyfile, certfile = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")

@@ -214,6 +214,7 @@ def test_mistakes_are_named(authority: Authority, pair: Pair, rsa_pair: Pair, tm
     assert str(raised.value) == line
 
 
+@pytest.mark.differs_from_uvicorn("traceback, exit 1")
 @pytest.mark.parametrize("mistake", ["no file", "another's key", "no authorities"])
 def test_a_mistake_is_one_line_and_exit_code_3(
     serve_process: ServeProcess, authority: Authority, pair: Pair, rsa_pair: Pair, tmp_path: Path, mistake: str
@@ -296,6 +297,7 @@ def wait_for_certificate(server: Served, authority: Authority, certfile: str) ->
         pass
 
 
+@pytest.mark.differs_from_uvicorn("files are read once")
 def test_changed_files_are_read_again(serve: Serve, authority: Authority) -> None:
     used, first, second = (authority.issue("localhost", name=name) for name in ("used", "first", "second"))
     with serve(hello, **used.options) as server:
@@ -310,6 +312,7 @@ def test_changed_files_are_read_again(serve: Serve, authority: Authority) -> Non
         assert lines == ["TLS certificates changed and were read again."] * 2
 
 
+@pytest.mark.differs_from_uvicorn("files are read once")
 def test_a_broken_file_keeps_the_old_certificate(serve: Serve, authority: Authority) -> None:
     used, new = (authority.issue("localhost", name=name) for name in ("kept", "later"))
     before = tls.der(used.certfile)
@@ -333,6 +336,7 @@ def test_a_broken_file_keeps_the_old_certificate(serve: Serve, authority: Author
         wait_for_certificate(server, authority, new.certfile)
 
 
+@pytest.mark.differs_from_uvicorn("files are read once")
 def test_changed_authorities_are_read_again(serve: Serve, authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")

@@ -15,6 +15,7 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bicorn_http::PeerError;
 use rustls::server::{AcceptedAlert, Acceptor};
@@ -30,6 +31,10 @@ use crate::stream::Stream;
 use crate::tls::{self, Host, Tls};
 use crate::transport::Transport;
 
+/// How long a handshake that has begun may still take once the server drains (arbitrary: a few round trips around
+/// the world). Without it, one stalled client could hold up a restart.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
 /// A connection whose handshake is not over.
 pub(crate) struct Handshake {
     /// The connection's slot on its I/O thread.
@@ -40,6 +45,8 @@ pub(crate) struct Handshake {
     state: State,
     /// When the handshake must be over, on the thread's clock.
     deadline: u64,
+    /// The server drains, and the deadline is set for that.
+    is_hurried: bool,
     /// The connection's task, once it has run.
     waker: Option<Waker>,
 }
@@ -66,7 +73,16 @@ impl Handshake {
         let deadline = Clock::deadline(thread.clock().now(), tls.handshake_deadline());
         thread.clock().arm(deadline);
         let state = State::Hello(stream, Acceptor::default(), First::Missing);
-        Self { key, info, first_serial, tls: Arc::clone(tls), state, deadline, waker: None }
+        Self {
+            key,
+            info,
+            first_serial,
+            tls: Arc::clone(tls),
+            state,
+            deadline,
+            is_hurried: false,
+            waker: None,
+        }
     }
 
     pub(super) fn wake_up(&mut self, waker: &Waker) {
@@ -87,6 +103,11 @@ impl Handshake {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<Step> {
+        if thread.is_draining() && !self.is_hurried {
+            self.is_hurried = true;
+            self.deadline = self.deadline.min(Clock::deadline(thread.clock().now(), Some(LAST_CHANCE)));
+            thread.clock().arm(self.deadline);
+        }
         if let State::Hello(..) = &self.state
             && let Some(step) = ready!(self.hear_hello(context, thread))
         {

@@ -239,3 +239,16 @@ fn a_handshake_that_stops_meets_its_deadline() {
     client.expect_end();
     running.wait_until_empty();
 }
+
+#[test]
+fn a_handshake_that_stops_does_not_hold_up_a_restart() {
+    let running = Running::with(with_tls(settings(vec![pair("first", "first")])));
+    let mut stalled = running.connect();
+    stalled.stream.write_all(b"\x16\x03\x01\x02\x00\x01").expect("the server reads");
+    // Once this is served, what came before it is read, too.
+    serve_one(&running, "localhost");
+    running.server.stop_listening();
+    running.server.drain();
+    stalled.expect_end();
+    running.wait_until_empty();
+}
