@@ -1,11 +1,30 @@
-"""Apps that send files, for servers in another process."""
+"""Events that send files, and an app that sends them, for servers in another process."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 from urllib.parse import parse_qs
 
-from tests.apps import Receive, Scope, Send, body, hello, start
+from tests.apps import Event, Headers, Receive, Scope, Send, body, hello, start
+
+# More than any socket buffer of the tests holds at once, and no multiple of anything.
+LARGE = 5_000_003
+
+
+def sized(count: int) -> Headers:
+    """Make the headers of a response of known length."""
+    return [(b"content-length", str(count).encode())]
+
+
+def path_send(path: Any) -> Event:
+    """Make a pathsend event."""
+    return {"type": "http.response.pathsend", "path": path}
+
+
+def zero_copy(file: Any, *, more: bool = False, **options: Any) -> Event:
+    """Make a zerocopysend event."""
+    return {"type": "http.response.zerocopysend", "file": file, "more_body": more, **options}
 
 
 async def by_query(scope: Scope, receive: Receive, send: Send) -> None:

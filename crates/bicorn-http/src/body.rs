@@ -13,7 +13,7 @@ use crate::file::FileRange;
 pub const BORROW_BYTES: usize = 16 * 1024;
 
 /// What a file counts in flow control. It occupies a descriptor instead of memory, and an application that sends
-/// many must wait too: at this price at most 9 of one exchange are open.
+/// many must wait too: at this price at most 8 of one exchange are open.
 pub const FILE_BYTES: usize = 16 * 1024;
 
 /// Content, in the pieces in which the application sent it.
