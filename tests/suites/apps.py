@@ -10,7 +10,7 @@ from tests.apps import Receive, Scope, Send, body, length, read_body, start
 # Longer than any window a suite makes small (h2spec 6.9.2), shorter than a frame.
 TEXT = b"Thirteen bytes would not do: a case looks at what comes after the first few of them.\n" * 16
 # One object for all requests: what a server keeps of it is its own doing.
-BIG = bytes(7 * 1024 * 1024)
+BIG = b"x" * 7 * 1024 * 1024
 STREAMED_CHUNK_BYTES = 64 * 1024
 
 
@@ -60,7 +60,7 @@ async def _stream(scope: Scope, receive: Receive, send: Send) -> None:
     await send(start(200, [(b"content-type", b"application/octet-stream"), length(BIG)]))
     for _ in range(len(BIG) // STREAMED_CHUNK_BYTES):
         # A new object each time: whatever is queued costs what it weighs.
-        await send(body(bytes(STREAMED_CHUNK_BYTES), more=True))
+        await send(body(b"x" * STREAMED_CHUNK_BYTES, more=True))
     await send(body())
 
 

@@ -51,8 +51,8 @@ def client_program() -> str:
 
 
 def run_parts(server: Running, parts: tuple[tuple[str, ...], ...], folder: Path) -> Results:
-    """Run the parts, as many at a time as there are cores."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Run the parts, as many at a time as there are cores, or as AUTOBAHN_CLIENTS says."""
+    with ThreadPoolExecutor(int(os.environ.get("AUTOBAHN_CLIENTS", os.cpu_count() or 1))) as pool:
         folders = [folder / f"part-{number}" for number in range(len(parts))]
         runs = pool.map(lambda pair: run_client(server, *pair), zip(parts, folders, strict=True))
         return {case: result for results in runs for case, result in results.items()}
