@@ -102,5 +102,6 @@ def _run_wsload(running: RunningServer, scenario: Scenario, seconds: int) -> Rep
 def _output(command: list[str], seconds: int) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)
     if done.returncode:
-        raise LoadError(f"{command[0]} ended with {done.returncode}: {done.stderr[-500:]}{done.stdout[-500:]}")
+        name = Path(command[0]).name
+        raise LoadError(f"{name} ended with {done.returncode}: {done.stderr[-500:]}{done.stdout[-500:]}")
     return done.stdout
