@@ -1,8 +1,8 @@
 //! DEFLATE → messages (RFC 1951, RFC 7692 §7.2.2), never more than may be kept.
 //!
-//! zlib-rs does the work. Its state takes 47 KiB whatever the window, so that a connection has one only while
-//! a message is incomplete. In between it keeps the history that the next message may refer to, which is as
-//! long as the agreed window: setting up a state with it takes 0.2 µs.
+//! zlib-rs does the work. Its state takes 47 KiB whatever the window is, so a connection has one only while a
+//! message is incomplete. In between it keeps the history that the next message may refer to, which is as
+//! long as the agreed window. To set up a state with 4 KiB of it takes 0.3 µs.
 
 use std::cell::Cell;
 
