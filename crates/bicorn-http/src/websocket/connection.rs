@@ -178,14 +178,19 @@ impl Connection {
         match header.opcode {
             Opcode::Pong => return Ok(Some(Event::Pong(self.control.bytes().to_vec()))),
             Opcode::Close => return self.take_close(output).map(Some),
-            _ if self.state == State::Open => {
-                self.owed_pong = Some(self.control.bytes().into());
-                self.settle(output);
-            }
+            _ if self.state == State::Open => self.answer_ping(output),
             // A close frame was our last word (RFC 6455 §5.5.1).
             _ => {}
         }
         Ok(None)
+    }
+
+    fn answer_ping(&mut self, output: &mut Output) {
+        if output.len() < PONG_ROOM_BYTES {
+            write_control(Opcode::Pong, self.control.bytes(), output);
+        } else {
+            self.owed_pong = Some(self.control.bytes().into());
+        }
     }
 
     fn take_close(&mut self, output: &mut Output) -> Result<Event, Violation> {

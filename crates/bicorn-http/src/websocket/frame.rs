@@ -153,7 +153,8 @@ const MASKED: u8 = 0x80;
 
 /// Take the mask off a piece of payload; gives the mask for the next piece.
 pub(super) fn unmask(payload: &mut [u8], mask: [u8; 4]) -> [u8; 4] {
-    let wide = u64::from_ne_bytes([mask, mask].as_flattened().try_into().unwrap_or_default());
+    let [first, second, third, fourth] = mask;
+    let wide = u64::from_ne_bytes([first, second, third, fourth, first, second, third, fourth]);
     let (words, rest) = payload.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();

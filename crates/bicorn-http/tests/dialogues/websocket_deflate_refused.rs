@@ -100,6 +100,20 @@ fn a_message_may_inflate_to_the_limit_and_not_beyond() {
 }
 
 #[test]
+fn the_limit_may_be_off() {
+    let mut peer = Peer::with_deflate_and_limit(USUAL, usize::MAX);
+    let fragments = [frame(BINARY, b"a"), frame(FIN | CONTINUATION, b"b")].concat();
+    assert_eq!(peer.hear(&fragments), Ok(vec![binary(b"ab")]));
+    let mut compressor = Compressor::new(12);
+    for content in contents() {
+        assert!(peer.hear(&compressed(&compressor.compress(&content))) == Ok(vec![binary(&content)]));
+    }
+    // Nothing is allocated for what is merely declared.
+    assert_eq!(peer.hear(&header(FIN | BINARY, i64::MAX as u64)), Ok(vec![]));
+    assert_eq!(peer.hear(&masked(b"a")), Ok(vec![]));
+}
+
+#[test]
 fn content_that_cannot_be_compressed_has_the_whole_limit() {
     // Stored blocks, as short as a sender might make them.
     let noise = noise();

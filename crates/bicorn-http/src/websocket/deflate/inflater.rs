@@ -1,8 +1,8 @@
 //! DEFLATE → messages (RFC 1951, RFC 7692 §7.2.2), never more than may be kept.
 //!
-//! zlib-rs does the work. Its state takes 47 KiB whatever the window, so that a connection has one only while
-//! a message is incomplete. In between it keeps the history that the next message may refer to, which is as
-//! long as the agreed window: setting up a state with it takes 0.2 µs.
+//! zlib-rs does the work. Its state takes 47 KiB whatever the window is, so a connection has one only while a
+//! message is incomplete. In between it keeps the history that the next message may refer to, which is as
+//! long as the agreed window. To set up a state with 4 KiB of it takes 0.3 µs.
 
 use std::cell::Cell;
 
@@ -183,7 +183,7 @@ const MAX_WINDOW_BYTES: usize = 1 << MAX_WINDOW_BITS;
 fn make_room(content: &mut Vec<u8>, input: usize, limit: usize) -> (usize, usize) {
     let start = content.len();
     let wanted = input.saturating_mul(USUAL_RATIO).clamp(LEAST_ROOM_BYTES, MOST_ROOM_BYTES);
-    let room = wanted.min(limit - start + 1);
+    let room = wanted.min((limit - start).saturating_add(1));
     growth::reserve(content, room, limit.saturating_add(1));
     content.resize(start + room, 0);
     (start, room)
