@@ -60,8 +60,11 @@ pub(super) fn still_waiting(py: Python<'_>, futures: Vec<Py<PyAny>>) -> PyResult
 pub(super) fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
     for future in futures {
         let future = future.bind(py);
-        if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
-            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        // To look first costs a call for each message, and hardly ever finds that one was given up.
+        if let Err(error) = future.call_method1(intern!(py, "set_result"), (py.None(),))
+            && !future.call_method0(intern!(py, "done"))?.is_truthy()?
+        {
+            return Err(error);
         }
     }
     Ok(())
