@@ -30,6 +30,7 @@ pub(crate) struct ScopeBuilder {
     state: Py<PyDict>,
     root_path: String,
     http10: Py<PyString>,
+    http2: Py<PyString>,
     names: HashMap<Box<[u8]>, Py<PyBytes>>,
     blocks: Vec<Option<FieldBlock>>,
     addresses: Vec<Option<Addresses>>,
@@ -85,6 +86,7 @@ impl ScopeBuilder {
             state: state.clone().unbind(),
             root_path: root_path.to_owned(),
             http10: PyString::intern(py, "1.0").unbind(),
+            http2: PyString::intern(py, "2").unbind(),
             names: HashMap::new(),
             blocks: std::iter::repeat_with(|| None).take(BLOCKS).collect(),
             addresses: std::iter::repeat_with(|| None).take(ADDRESSES).collect(),
@@ -101,8 +103,9 @@ impl ScopeBuilder {
         let dict = self.template.bind(py).copy()?;
         // A dict of its own for each request: applications write into it.
         dict.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-        if head.version() == Version::Http10 {
-            dict.set_item(intern!(py, "http_version"), &self.http10)?;
+        if head.version() != Version::Http11 {
+            let version = if head.version() == Version::Http10 { &self.http10 } else { &self.http2 };
+            dict.set_item(intern!(py, "http_version"), version)?;
         }
         let addresses = self.addresses(py, connection)?;
         let client = addresses.client.bind(py).clone();
