@@ -164,10 +164,11 @@ impl Connection {
     /// Do all that can be done now.
     pub(super) fn drive<A: Application>(&mut self, thread: &Thread<A>) -> Poll<Step> {
         self.carrier.begin_turn(thread.clock().now());
-        if thread.is_draining() && !self.leave() {
-            return Poll::Ready(Step::Over);
+        let mut is_over = self.turn(thread).is_err();
+        if !is_over && thread.is_draining() && !self.is_leaving {
+            // Behind what has already arrived: a request that the peer has sent is served.
+            is_over = !self.leave() || self.turn(thread).is_err();
         }
-        let is_over = !matches!(self.engine, Engine::Over) && self.turn(thread).is_err();
         if is_over || (matches!(self.engine, Engine::Over) && self.linger().is_ready()) {
             self.lose_all();
             return Poll::Ready(Step::Over);
@@ -184,7 +185,7 @@ impl Connection {
     /// Move content both ways until nothing moves. An error says that the transport is lost.
     fn turn<A: Application>(&mut self, thread: &Thread<A>) -> std::io::Result<()> {
         let mut woken = Vec::new();
-        loop {
+        while !matches!(self.engine, Engine::Over) {
             self.carrier.flush()?;
             self.offer_waiting(thread);
             self.feed_all(thread);
