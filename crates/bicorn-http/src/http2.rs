@@ -242,7 +242,7 @@ mod tests {
         let many = [("a", "b"); 100];
         assert_eq!(make("GET", Some("h"), "/", &many), Err(PeerError::TooManyFields));
         assert!(make("GET", Some("h"), "/", &many[1..]).is_ok());
-        let crumbs = [("cookie", "b"); 1000];
+        let crumbs = vec![("cookie", "b"); 1000];
         assert!(make("GET", Some("h"), "/", &crumbs).is_ok());
         let long = "x".repeat(64 * 1024);
         assert_eq!(make("GET", Some("h"), "/", &[("a", &long)]), Err(PeerError::HeadTooLarge));

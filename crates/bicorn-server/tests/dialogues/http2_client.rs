@@ -38,7 +38,7 @@ impl Frame {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
 
-    /// The error code of RST_STREAM, or of GOAWAY.
+    /// The error code of `RST_STREAM`, or of GOAWAY.
     pub(crate) fn error(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().expect("the frame has a code"))
@@ -143,10 +143,10 @@ impl Http2Client {
 
     /// Hear a response with 200 and this content.
     pub(crate) fn expect_reply(&mut self, stream: u32, content: &str) {
-        let head = self.next_of(stream);
-        assert_eq!((head.kind, head.payload[0]), (HEADERS, STATUS_200), "{head:?}");
+        let start = self.next_of(stream);
+        assert_eq!((start.kind, start.payload[0]), (HEADERS, STATUS_200), "{start:?}");
         let mut heard = Vec::new();
-        let mut is_over = head.ends_stream();
+        let mut is_over = start.ends_stream();
         while !is_over {
             let piece = self.next_of(stream);
             assert_eq!(piece.kind, DATA, "{piece:?}");

@@ -5,7 +5,9 @@ use std::time::Duration;
 use bicorn_http::exchange::HIGH_WATER_BYTES;
 use bicorn_server::{Http2, Notice};
 
-use crate::http2_client::{ACK, DATA, GOAWAY, HEADERS, Http2Client, PING, PREFACE, WINDOW_UPDATE};
+use crate::http2_client::{
+    ACK, DATA, GOAWAY, HEADERS, Http2Client, PING, PREFACE, WINDOW_UPDATE, frame, request_block,
+};
 use crate::running::Running;
 
 /// Short, but longer than the pauses between two steps of a test.
@@ -213,6 +215,33 @@ fn a_draining_server_finishes_what_has_begun() {
     busy.client.finish();
     running.wait_until_empty();
     assert_eq!(running.next_notice(), Notice::Changed);
+}
+
+#[test]
+fn a_draining_server_takes_what_has_arrived() {
+    let running = Running::start();
+    running.application.set_places(0);
+    let mut client = Http2Client::connect(&running);
+    let stream = client.get("/");
+    running.application.wait_until_refused(1);
+    running.server.drain();
+    running.application.set_places(1);
+    running.next_call().reply("hello");
+    client.expect_reply(stream, "hello");
+    client.expect_end();
+}
+
+#[test]
+fn content_that_stops_behind_a_piece_that_was_taken_late_is_408() {
+    let running = Running::with(|settings| settings.deadlines.content = SHORT);
+    let mut client = Http2Client::connect(&running);
+    let mut wire = frame(HEADERS, 4, 1, &request_block("POST", "/", &[]));
+    wire.extend(frame(DATA, 0, 1, b"some"));
+    client.client.send(wire);
+    let mut call = running.next_call();
+    assert_eq!(call.receive(), bicorn_http::Received::Body { content: b"some".to_vec(), more: true });
+    assert_eq!(client.next_of(1).kind, HEADERS);
+    assert_eq!(client.next_of(1).payload, b"Request Timeout");
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Connection {
             self.forget(serial, &lost);
             return;
         }
-        if stream.awaits_content() {
+        if !stream.is_request_complete() {
             self.note_content(now, thread);
         }
         self.streams.insert(serial, stream);

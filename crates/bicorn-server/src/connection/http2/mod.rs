@@ -10,24 +10,23 @@
 //! only at streams that were woken ([`ready`]) or have something to hand over.
 
 mod carrier;
+mod ending;
 mod exchanges;
 mod fields;
 mod flood;
-mod outbox;
 mod ready;
 mod stream;
 mod wait;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::server::{Builder, Handshake};
-use h2::{PingPong, Reason, server};
+use h2::{PingPong, server};
 
 use super::handing_over::Waiting;
 use super::socket::Socket;
@@ -39,7 +38,7 @@ use crate::settings::Http2;
 use carrier::Carrier;
 use fields::Defaults;
 use ready::Ready;
-use stream::{Fed, Lost, Stream};
+use stream::{Fed, Stream};
 use wait::Wait;
 
 /// What a peer that speaks HTTP/2 says first (RFC 9113 §3.4).
@@ -47,9 +46,6 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Content handed to h2 between two writes: what one write takes.
 const FEED_BYTES: usize = 64 * 1024;
-
-/// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
-const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// What h2 may hold of one stream's response; a frame more than a turn hands over.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -168,10 +164,11 @@ impl Connection {
     /// Do all that can be done now.
     pub(super) fn drive<A: Application>(&mut self, thread: &Thread<A>) -> Poll<Step> {
         self.carrier.begin_turn(thread.clock().now());
-        if thread.is_draining() && !self.leave() {
-            return Poll::Ready(Step::Over);
+        let mut is_over = self.turn(thread).is_err();
+        if !is_over && thread.is_draining() && !self.is_leaving {
+            // Behind what has already arrived: a request that the peer has sent is served.
+            is_over = !self.leave() || self.turn(thread).is_err();
         }
-        let is_over = !matches!(self.engine, Engine::Over) && self.turn(thread).is_err();
         if is_over || (matches!(self.engine, Engine::Over) && self.linger().is_ready()) {
             self.lose_all();
             return Poll::Ready(Step::Over);
@@ -185,23 +182,10 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Say GOAWAY, and end once the streams on their way are served. False if nothing was begun.
-    fn leave(&mut self) -> bool {
-        if !self.is_leaving {
-            self.is_leaving = true;
-            match &mut self.engine {
-                Engine::Handshake(_) => return false,
-                Engine::Open(connection) => connection.graceful_shutdown(),
-                Engine::Over => {}
-            }
-        }
-        true
-    }
-
     /// Move content both ways until nothing moves. An error says that the transport is lost.
     fn turn<A: Application>(&mut self, thread: &Thread<A>) -> std::io::Result<()> {
         let mut woken = Vec::new();
-        loop {
+        while !matches!(self.engine, Engine::Over) {
             self.carrier.flush()?;
             self.offer_waiting(thread);
             self.feed_all(thread);
@@ -283,20 +267,6 @@ impl Connection {
         }
     }
 
-    /// End the streams whose response was given up, once what there is of it has left; true if there were any.
-    fn reset_broken(&mut self) -> bool {
-        let mut has_reset = false;
-        for serial in std::mem::take(&mut self.broken) {
-            if self.streams.get(&serial).is_some_and(|stream| stream.has_said_all()) {
-                self.reset(serial, Reason::INTERNAL_ERROR);
-                has_reset = true;
-            } else if self.streams.contains_key(&serial) {
-                self.broken.push(serial);
-            }
-        }
-        has_reset
-    }
-
     /// Note that a stream may have something to hand over.
     fn list(&mut self, serial: u64) {
         if let Some(stream) = self.streams.get_mut(&serial)
@@ -323,80 +293,6 @@ impl Connection {
         if self.streams.get(&serial).is_some_and(|stream| stream.is_over()) {
             self.streams.remove(&serial);
         }
-    }
-
-    /// A stream is gone, through the peer's fault or wish.
-    fn forget(&mut self, serial: u64, lost: &Lost) {
-        self.overflows += usize::from(lost.is_overflow);
-        self.lose(serial);
-    }
-
-    /// A stream is gone: its application hears of it.
-    fn lose(&mut self, serial: u64) {
-        self.waiting.retain(|(waiting, _)| *waiting != serial);
-        if let Some(mut stream) = self.streams.remove(&serial) {
-            stream.disconnect();
-        }
-    }
-
-    /// Tell the peer that a stream ends here, and the application that its peer is gone.
-    fn reset(&mut self, serial: u64, reason: Reason) {
-        if let Some(stream) = self.streams.get_mut(&serial) {
-            stream.reset(reason);
-        }
-        self.lose(serial);
-    }
-
-    fn lose_all(&mut self) {
-        for stream in self.streams.values_mut() {
-            stream.disconnect();
-        }
-        self.waiting.clear();
-        self.streams.clear();
-        self.listed.clear();
-        self.broken.clear();
-    }
-
-    /// RFC 9113 §10.5: the peer makes more work than a peer in good faith.
-    fn calm_down(&mut self) {
-        self.is_calming = true;
-        self.is_leaving = true;
-        match &mut self.engine {
-            Engine::Open(connection) => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
-            Engine::Handshake(_) | Engine::Over => self.engine = Engine::Over,
-        }
-        self.lose_all();
-    }
-
-    /// Closing a socket with unread bytes sends a reset, and the peer could lose what was said last.
-    fn linger(&mut self) -> Poll<()> {
-        let discarded = self.lingered.get_or_insert(0);
-        if self.carrier.flush().is_err() {
-            return Poll::Ready(());
-        }
-        while !self.carrier.is_peer_finished() && *discarded < LINGER_BYTES {
-            match self.carrier.discard(LINGER_BYTES) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(length)) => *discarded += length,
-                Poll::Ready(Err(_)) => break,
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// The connection is dropped, for whatever reason.
-    pub(super) fn abandon(&mut self) {
-        for stream in self.streams.values_mut() {
-            stream.disconnect();
-        }
-        let (streams, waiting) = (std::mem::take(&mut self.streams), std::mem::take(&mut self.waiting));
-        let engine = std::mem::replace(&mut self.engine, Engine::Over);
-        // After a panic inside h2 its handles panic again when they are dropped; the thread must not end of it.
-        let _ = catch_unwind(AssertUnwindSafe(move || {
-            drop(waiting);
-            drop(streams);
-        }));
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(engine)));
     }
 }
 
