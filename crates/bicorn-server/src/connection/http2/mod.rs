@@ -260,7 +260,7 @@ impl Connection {
                 }
                 Ok(Fed::Broken(error)) => {
                     thread.application().notice(Notice::FileFailed(error.to_string()));
-                    self.reset(serial, Reason::INTERNAL_ERROR);
+                    self.reset(serial, h2::Reason::INTERNAL_ERROR);
                 }
                 Err(lost) => self.forget(serial, &lost),
             }
