@@ -11,8 +11,6 @@ from tests.apps import Event, Receive, Scope, Send
 Script = Callable[["Talk"], Awaitable[object]]
 
 ACCEPT: Event = {"type": "websocket.accept"}
-# A script that does nothing would end the WebSocket: this one waits for the peer to do so.
-DISCONNECTED = ("websocket.disconnect",)
 
 
 class Talk:
@@ -36,7 +34,7 @@ class Talk:
     def events_until_disconnect(self) -> list[Event]:
         """All events up to `websocket.disconnect`."""
         events = [self.next_event()]
-        while events[-1]["type"] not in DISCONNECTED:
+        while events[-1]["type"] != "websocket.disconnect":
             events.append(self.next_event())
         return events
 
@@ -57,7 +55,7 @@ class Talk:
 
     async def until_disconnect(self) -> None:
         """Receive until the end."""
-        while (await self.next())["type"] not in DISCONNECTED:
+        while (await self.next())["type"] != "websocket.disconnect":
             pass
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:

@@ -63,17 +63,33 @@ impl Connection {
     /// # Errors
     /// The peer broke the protocol. The close frame that says so is queued, and nothing more is read.
     pub fn read(&mut self, input: &mut &[u8], output: &mut Output) -> Result<Option<Event>, Violation> {
+        let result = self.parse(input, output);
+        if let Err(violation) = &result {
+            self.fail(*violation, output);
+            *input = &[];
+        }
+        result
+    }
+
+    /// Like [`Connection::read`], but a violation leaves the connection open for what the application still
+    /// owes: nothing more may be read, and [`Connection::fail`] is for the caller to call.
+    ///
+    /// # Errors
+    /// The peer broke the protocol.
+    pub fn parse(&mut self, input: &mut &[u8], output: &mut Output) -> Result<Option<Event>, Violation> {
         self.settle(output);
         let result = self.take_event(input, output);
-        if let Err(violation) = &result {
-            self.close(violation.code, violation.reason, output);
-            self.end();
-        }
         if self.state == State::Closed {
             // RFC 6455 §5.5.1: what follows a close frame means nothing.
             *input = &[];
         }
         result
+    }
+
+    /// Queue the close frame that tells the peer what it did wrong; nothing is read or written behind it.
+    pub fn fail(&mut self, violation: Violation, output: &mut Output) {
+        self.close(violation.code, violation.reason, output);
+        self.end();
     }
 
     fn take_event(&mut self, input: &mut &[u8], output: &mut Output) -> Result<Option<Event>, Violation> {

@@ -81,6 +81,10 @@ struct Inbound {
     end: Option<Disconnect>,
     /// The connection does not read because there is much to take.
     is_paused: bool,
+    /// The application has asked for a message and found none: it has done what it wanted with those before.
+    is_awaited: bool,
+    /// The connection waits for `is_awaited`.
+    must_tell: bool,
     /// Woken once when any of the above, or `unsent`, changes in the application's favour.
     waker: Option<Waker>,
 }
@@ -224,12 +228,18 @@ impl WebSocket {
     }
 
     /// Take what comes next, if it is there. The end is given out again and again. True in the second place
-    /// when the I/O thread must be notified: it goes on reading.
+    /// when the I/O thread must be notified: it goes on.
     pub fn try_receive(&self) -> (Option<Received>, bool) {
         let mut inbound = self.shared.lock();
         let Some(message) = inbound.messages.pop_front() else {
             let end = inbound.end.clone();
-            return (end.map(Received::Disconnected), false);
+            inbound.is_awaited = true;
+            let tells = std::mem::take(&mut inbound.must_tell);
+            drop(inbound);
+            if tells {
+                self.shared.command(Action::Resume);
+            }
+            return (end.map(Received::Disconnected), tells);
         };
         inbound.bytes -= message.cost();
         let resumes = inbound.is_paused && inbound.is_low(self.shared.max_queue);
@@ -307,12 +317,22 @@ impl Control {
         self.shared.update(|inbound| {
             if inbound.end.is_none() {
                 inbound.bytes += message.cost();
+                inbound.is_awaited = false;
                 inbound.messages.push_back(message);
                 inbound.is_paused = inbound.is_full(self.shared.max_queue);
                 has_room = !inbound.is_paused;
             }
         });
         has_room
+    }
+
+    /// Whether the application has taken every message and asked for another. If not, it will tell with
+    /// [`Action::Resume`] when it has.
+    pub fn is_awaited(&self) -> bool {
+        let mut inbound = self.shared.lock();
+        let is_awaited = inbound.is_awaited && inbound.messages.is_empty();
+        inbound.must_tell = !is_awaited;
+        is_awaited
     }
 
     /// The closing handshake has taken place, or the peer is told to leave: nothing can be sent any more.

@@ -7,19 +7,24 @@
 //!
 //! ```text
 //!   Open ──close, by either side──▶ Closing: the peer's answer is awaited ──▶ Over: flush, then close
-//!     └──violation, silence, drain, abort──────────────────────────────────────▲
+//!     ├──violation──▶ Failing: what came before it is answered ───────────────▶ ▲
+//!     └──silence, drain, abort──────────────────────────────────────────────────┘
 //! ```
 
 use std::time::Duration;
 
 use super::seam::{Control, Disconnect};
-use super::{Connection, Event, Outgoing};
+use super::{Connection, Event, Outgoing, Violation};
 use crate::exchange::ExchangeId;
 use crate::mailbox::Action;
 use crate::output::Output;
 
 /// How long the peer may take to answer a close frame (uvicorn's 10 s).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a violation waits for the application's answers to what came before it (arbitrary: a peer that breaks
+/// the protocol is owed no more).
+const FAIL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// When to ask whether the peer is still there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,6 +41,11 @@ enum Phase {
     Open,
     /// Our close frame is sent, and the peer's is awaited until this time.
     Closing {
+        until: u64,
+    },
+    /// The peer broke the protocol. It is told once the application asks for more, or at this time.
+    Failing {
+        violation: Violation,
         until: u64,
     },
     /// Nothing more is to be said.
@@ -95,25 +105,32 @@ impl Session {
         match self.phase {
             Phase::Open => !self.is_paused,
             Phase::Closing { .. } => true,
-            Phase::Over => false,
+            Phase::Failing { .. } | Phase::Over => false,
         }
     }
 
-    /// Take bytes off the front of `input`: all of them, unless the application is behind.
-    pub fn read(&mut self, input: &mut &[u8], output: &mut Output) {
+    /// Take bytes off the front of `input`: all of them, unless the application is behind. `now` tells the time,
+    /// if it matters.
+    pub fn read(&mut self, input: &mut &[u8], now: impl FnOnce() -> u64, output: &mut Output) {
         while !input.is_empty() && self.has_room() {
-            match self.engine.read(input, output) {
+            match self.engine.parse(input, output) {
                 Ok(Some(event)) => self.take(event, output),
                 Ok(None) => {}
-                Err(violation) => {
-                    let reason = Some(violation.reason.to_owned());
-                    self.end(Disconnect { code: violation.code, reason });
+                Err(violation) if self.phase == Phase::Open && !self.control.is_awaited() => {
+                    self.phase = Phase::Failing { violation, until: after(now(), FAIL_TIMEOUT) };
+                    break;
                 }
+                Err(violation) => self.fail(violation, output),
             }
         }
-        if self.phase == Phase::Over {
+        if matches!(self.phase, Phase::Failing { .. } | Phase::Over) {
             *input = &[];
         }
+    }
+
+    fn fail(&mut self, violation: Violation, output: &mut Output) {
+        self.engine.fail(violation, output);
+        self.end(Disconnect { code: violation.code, reason: Some(violation.reason.to_owned()) });
     }
 
     fn take(&mut self, event: Event, output: &mut Output) {
@@ -150,13 +167,20 @@ impl Session {
     pub fn command(&mut self, action: Action, now: impl FnOnce() -> u64, output: &mut Output) {
         match action {
             Action::Message(message) => self.send(message, output),
-            Action::CloseFrame { code, reason } if self.phase == Phase::Open => {
+            Action::CloseFrame { code, reason } if self.is_talking() => {
                 self.engine.close(code, &reason, output);
-                self.phase = Phase::Closing { until: after(now(), CLOSE_TIMEOUT) };
+                match self.phase {
+                    // What the peer says from here on cannot be told apart.
+                    Phase::Failing { .. } => self.end(Disconnect { code, reason: Some(reason) }),
+                    _ => self.phase = Phase::Closing { until: after(now(), CLOSE_TIMEOUT) },
+                }
             }
-            Action::Close if self.phase == Phase::Open => self.end(Disconnect::without_frame(1006)),
-            // Whoever drives the session reads again by itself.
-            Action::Resume => self.is_paused = false,
+            Action::Close if self.is_talking() => self.end(Disconnect::without_frame(1006)),
+            Action::Resume => match self.phase {
+                Phase::Failing { violation, .. } => self.fail(violation, output),
+                // Whoever drives the session reads again by itself.
+                _ => self.is_paused = false,
+            },
             // A second end, or something that belongs to a handshake.
             Action::CloseFrame { .. }
             | Action::Close
@@ -165,6 +189,11 @@ impl Session {
             | Action::Interim(_)
             | Action::Respond(_) => {}
         }
+    }
+
+    /// Whether the application may still say something.
+    fn is_talking(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Failing { .. })
     }
 
     fn send(&mut self, message: Outgoing, output: &mut Output) {
@@ -183,7 +212,7 @@ impl Session {
 
     /// The server stops: tell the peer (1012, "service restart") and the application.
     pub fn drain(&mut self, output: &mut Output) {
-        if self.phase == Phase::Open {
+        if self.is_talking() {
             self.engine.close(1012, "", output);
         }
         self.end(Disconnect::without_frame(1012));
@@ -199,7 +228,7 @@ impl Session {
     pub fn deadline(&self) -> Option<u64> {
         match self.phase {
             Phase::Over => None,
-            Phase::Closing { until } => Some(until),
+            Phase::Closing { until } | Phase::Failing { until, .. } => Some(until),
             Phase::Open => self.pong_due.into_iter().chain(self.next_ping).min(),
         }
     }
@@ -211,8 +240,9 @@ impl Session {
                 self.lose();
                 return false;
             }
+            Phase::Failing { violation, until } if until <= now => self.fail(violation, output),
             Phase::Open => self.tick_open(now, output),
-            Phase::Closing { .. } | Phase::Over => {}
+            Phase::Closing { .. } | Phase::Failing { .. } | Phase::Over => {}
         }
         true
     }

@@ -98,7 +98,7 @@ impl Connection {
             self.session.drain(&mut self.output);
         }
         loop {
-            self.unread.feed(&mut self.session, &mut self.output);
+            self.unread.feed(&mut self.session, || thread.clock().now(), &mut self.output);
             if self.write(context).is_err() || self.finish(context, thread).is_ready() {
                 self.session.lose();
                 return Poll::Ready(Step::Over);
@@ -158,7 +158,7 @@ impl Connection {
                 *discarded += read;
             } else {
                 let mut input = &scratch[..read];
-                self.session.read(&mut input, &mut self.output);
+                self.session.read(&mut input, || thread.clock().now(), &mut self.output);
                 self.unread.keep(input);
                 // It may have brought a message, as a head may bring an exchange.
                 thread.count_handed_over();
@@ -246,12 +246,12 @@ impl Unread {
         }
     }
 
-    fn feed(&mut self, session: &mut Session, output: &mut Output) {
+    fn feed(&mut self, session: &mut Session, now: impl FnOnce() -> u64, output: &mut Output) {
         if self.is_empty() || !session.has_room() {
             return;
         }
         let mut rest = &self.bytes[self.taken..];
-        session.read(&mut rest, output);
+        session.read(&mut rest, now, output);
         self.taken = self.bytes.len() - rest.len();
         if rest.is_empty() {
             *self = Self::default();

@@ -112,6 +112,34 @@ fn a_violation_is_told_to_both_sides() {
 }
 
 #[test]
+fn what_came_before_a_violation_is_answered_before_it_is_told() {
+    let running = Running::start();
+    let (mut client, socket) = running.open_socket();
+    client.send([masked(TEXT, b"one"), masked(TEXT, b"two"), masked(BINARY | 0x20, b"")].concat());
+    socket.expect_text("one");
+    socket.send("first");
+    socket.expect_text("two");
+    socket.send("second");
+    client.expect_frame(TEXT, b"first");
+    client.expect_frame(TEXT, b"second");
+    assert!(matches!(socket.receive(), Received::Disconnected(end) if end.code == 1002));
+    assert_eq!(client.read_frame().0, CLOSE);
+    client.expect_end();
+}
+
+#[test]
+fn an_application_may_close_behind_a_violation_that_it_has_not_heard_of() {
+    let running = Running::start();
+    let (mut client, socket) = running.open_socket();
+    client.send([masked(TEXT, b"one"), masked(BINARY | 0x20, b"")].concat());
+    socket.expect_text("one");
+    socket.close(4000, "enough");
+    client.expect_close(4000, "enough");
+    drop(client);
+    running.wait_until_empty();
+}
+
+#[test]
 fn a_close_frame_survives_what_the_peer_goes_on_to_send() {
     let running = Running::start();
     let (mut client, socket) = running.open_socket();

@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
+use bicorn_http::websocket;
 use bicorn_http::websocket::handshake::{self, Offer};
 use bicorn_http::websocket::seam::Handshake;
 use bicorn_http::websocket::session::Session;
-use bicorn_http::websocket::{self};
 use bicorn_http::{Action, ExchangeId, RequestHead, ResponseBody, ResponseHead, ResponsePart};
 
 use super::in_flight::{InFlight, Pending};
