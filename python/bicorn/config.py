@@ -68,6 +68,7 @@ class Config:
         uds: str | None = None,
         fd: int | None = None,
         loop: LoopFactoryType | str = "auto",
+        http2: bool = True,
         lifespan: LifespanType = "auto",
         env_file: str | os.PathLike[str] | None = None,
         log_config: LogConfig | None = LOGGING_CONFIG,
@@ -97,7 +98,6 @@ class Config:
         timeout_request_head: float = 10.0,
         timeout_request_body: float = 30.0,
         timeout_write: float = 30.0,
-        http2: bool = True,
         http2_max_concurrent_streams: int = 100,
         http2_initial_stream_window: int = 65_536,
         http2_initial_connection_window: int = 1_048_576,
@@ -118,6 +118,7 @@ class Config:
         self.uds = uds
         self.fd = fd
         self.loop = loop
+        self.http2 = http2
         self.lifespan = lifespan
         self.log_config = log_config
         self.log_level = log_level
@@ -144,7 +145,6 @@ class Config:
         self.timeout_request_head = timeout_request_head
         self.timeout_request_body = timeout_request_body
         self.timeout_write = timeout_write
-        self.http2 = http2
         self.http2_max_concurrent_streams = http2_max_concurrent_streams
         self.http2_initial_stream_window = http2_initial_stream_window
         self.http2_initial_connection_window = http2_initial_connection_window
