@@ -69,6 +69,7 @@ class Config:
         uds: str | None = None,
         fd: int | None = None,
         loop: LoopFactoryType | str = "auto",
+        http2: bool = True,
         ws: WSProtocolType = "auto",
         ws_max_size: int = 16_777_216,
         ws_max_queue: int | None = 32,
@@ -114,7 +115,6 @@ class Config:
         timeout_request_body: float = 30.0,
         timeout_write: float = 30.0,
         timeout_tls_handshake: float = 10.0,
-        http2: bool = True,
         http2_max_concurrent_streams: int = 100,
         http2_initial_stream_window: int = 65_536,
         http2_initial_connection_window: int = 1_048_576,
@@ -135,6 +135,7 @@ class Config:
         self.uds = uds
         self.fd = fd
         self.loop = loop
+        self.http2 = http2
         self.ws = ws
         self.ws_max_size = ws_max_size
         self.ws_max_queue = ws_max_queue
@@ -177,7 +178,6 @@ class Config:
         self.timeout_request_body = timeout_request_body
         self.timeout_write = timeout_write
         self.timeout_tls_handshake = timeout_tls_handshake
-        self.http2 = http2
         self.http2_max_concurrent_streams = http2_max_concurrent_streams
         self.http2_initial_stream_window = http2_initial_stream_window
         self.http2_initial_connection_window = http2_initial_connection_window

@@ -308,9 +308,14 @@ impl fmt::Debug for Connection {
 }
 
 /// Whether a peer that has said this speaks HTTP/2; `None` while it may.
+///
+/// The header of its SETTINGS frame is part of the preface: until it is there, nothing is said to a peer that may
+/// have sent the fixed part for another reason, such as to find out what it is answered.
 pub(super) fn is_preface(bytes: &[u8]) -> Option<bool> {
-    if bytes.len() >= PREFACE.len() {
-        return Some(bytes.starts_with(PREFACE));
+    const FRAME_HEADER_BYTES: usize = 9;
+    let length = bytes.len().min(PREFACE.len());
+    if bytes[..length] != PREFACE[..length] {
+        return Some(false);
     }
-    if PREFACE.starts_with(bytes) { None } else { Some(false) }
+    (bytes.len() >= PREFACE.len() + FRAME_HEADER_BYTES).then_some(true)
 }
