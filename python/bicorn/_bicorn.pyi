@@ -18,7 +18,7 @@ __all__ = [
 __version__: str
 
 class ClientDisconnected(OSError):
-    """Raised by `send()` once the client is gone, if the app asked for it with `--asgi-spec 2.5`."""
+    """Raised by `send()` once the client is gone: of a WebSocket, and of HTTP with `--asgi-spec 2.5`."""
 
 class CommandLineExit(Exception):
     """Asks the caller to print `text` and leave: `--help`, `--version`, or a bad command line.

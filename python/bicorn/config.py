@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from bicorn._types import ASGIApplication, AsgiSpecType, InterfaceType, LifespanType, LoopFactoryType, PathsType
+    from bicorn._types import (
+        ASGIApplication,
+        AsgiSpecType,
+        InterfaceType,
+        LifespanType,
+        LoopFactoryType,
+        PathsType,
+        WSProtocolType,
+    )
     from bicorn.lifespan import LifespanOff, LifespanOn
     from bicorn.log_config import LogConfig
     from bicorn.loops import LoopFactory

@@ -1,4 +1,4 @@
-"""Errors that users of `Config`, and apps under `--asgi-spec 2.5`, may catch."""
+"""Errors that programs and applications may catch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,3 @@ class ConfigError(ValueError):
 
     `bicorn.run` prints it and exits; `Config` raises it.
     """
-
-
-class ClientDisconnected(OSError):
-    """Raised by `send` of a WebSocket whose peer has left (ASGI WebSocket 2.4); an app may let it pass."""

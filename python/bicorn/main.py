@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from bicorn._types import ASGIApplication, AsgiSpecType, InterfaceType, LifespanType, LoopFactoryType, PathsType
+    from bicorn._types import (
+        ASGIApplication,
+        AsgiSpecType,
+        InterfaceType,
+        LifespanType,
+        LoopFactoryType,
+        PathsType,
+        WSProtocolType,
+    )
     from bicorn.log_config import LogConfig
 
 

@@ -18,6 +18,7 @@ mod ffi;
 mod handoff;
 mod logging;
 mod loop_thread;
+mod notices;
 mod server;
 mod settings;
 mod wake_event;

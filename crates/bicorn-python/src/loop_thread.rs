@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bicorn_http::websocket::seam::Handshake;
-use bicorn_http::{Exchange, Mailbox, status};
-use bicorn_server::tls::Reloaded;
-use bicorn_server::{ConnectionInfo, Notice, Server};
+use bicorn_http::{Exchange, Mailbox};
+use bicorn_server::{ConnectionInfo, Server};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -381,37 +380,11 @@ impl LoopThread {
         Ok(())
     }
 
-    fn report_change(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn report_change(&self, py: Python<'_>) -> PyResult<()> {
         let on_change = lock(&self.links).as_ref().map(|links| links.on_change.clone_ref(py));
         if let Some(on_change) = on_change {
             on_change.bind(py).call0()?;
         }
         Ok(())
-    }
-
-    fn hear(&self, py: Python<'_>, notice: &Notice) -> PyResult<()> {
-        match notice {
-            Notice::InvalidRequest(error) if error.is_websocket() => {
-                self.logs.rejected(py, error.status(), status::phrase(error.status()))
-            }
-            Notice::InvalidRequest(_) => self.logs.warn(py, "Invalid HTTP request received."),
-            Notice::UnsupportedUpgrade => self.logs.warn(py, "Unsupported upgrade request."),
-            Notice::WebSocketsOff => self.logs.warn(py, "WebSockets are turned off (ws is \"none\")."),
-            Notice::AcceptFailed(error) => {
-                self.logs.error(py, ("cannot accept a connection, trying again: %s", error))
-            }
-            Notice::Certificates(Reloaded::Done) => {
-                self.logs.info(py, ("TLS certificates changed and were read again.",))
-            }
-            Notice::Certificates(Reloaded::Refused(reason)) => {
-                let text = "TLS certificates changed, but the former ones stay in use: %s";
-                self.logs.error(py, (text, reason))
-            }
-            Notice::FileFailed(error) => {
-                self.logs.error(py, ("a response was cut off with its file: %s", error))
-            }
-            Notice::Defect(text) => self.logs.error(py, ("a connection was lost to a defect: %s", text)),
-            Notice::Changed => self.report_change(py),
-        }
     }
 }

@@ -1,7 +1,7 @@
-//! The error that `send()` raises once the client is gone (ASGI HTTP 2.4, "Disconnected Client"), and what an
-//! application makes of it.
+//! The error that `send()` raises once the client is gone (ASGI HTTP 2.4, "Disconnected Client"; WebSocket 2.4,
+//! "Send"), and what an application makes of it.
 //!
-//! Only for applications that asked for it with `--asgi-spec 2.5`: to all others such a `send` does nothing, as
+//! For HTTP only if the application asked for it with `--asgi-spec 2.5`: otherwise such a `send` does nothing, as
 //! under uvicorn.
 
 use pyo3::create_exception;

@@ -16,9 +16,9 @@ use bicorn_http::{ResponseBody, ResponseHead, ResponsePart, status};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
+use super::disconnect::{ClientDisconnected, disconnected};
 use super::exchange::AsgiExchange;
 use super::waiters::{Waiters, still_waiting, wake_all};
 use super::{denial, event};
@@ -103,7 +103,7 @@ impl WebSocketExchange {
     pub(crate) fn try_finish(&self, py: Python<'_>, purpose: Purpose) -> PyResult<Option<Py<PyAny>>> {
         match purpose {
             Purpose::Receive => Ok(self.next_event(py)?.map(|event| event.into_any().unbind())),
-            Purpose::Send if self.socket.is_closed() => Err(client_disconnected(py)),
+            Purpose::Send if self.socket.is_closed() => Err(disconnected()),
             Purpose::Send => Ok(self.socket.is_ready().then(|| py.None())),
         }
     }
@@ -283,19 +283,6 @@ impl WebSocketExchange {
     }
 }
 
-/// `bicorn.errors.ClientDisconnected`, an `OSError` as ASGI WebSocket 2.4 asks.
-fn client_disconnected(py: Python<'_>) -> PyErr {
-    match client_disconnected_type(py) {
-        Ok(class) => PyErr::from_type(class.clone(), ()),
-        Err(error) => error,
-    }
-}
-
-fn client_disconnected_type(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "bicorn.errors", "ClientDisconnected")
-}
-
 #[pymethods]
 impl WebSocketExchange {
     /// ASGI's `receive`.
@@ -311,14 +298,14 @@ impl WebSocketExchange {
         let exchange = slf.get();
         let ready = || Ok(exchange.loop_thread.ready(py));
         if exchange.socket.is_lost() {
-            return Err(client_disconnected(py));
+            return Err(disconnected());
         }
         let kind = event::required(message, intern!(py, "type"))?;
         let kind = kind.str()?;
         let turn = lock(&exchange.inner).state.turn();
         match (turn, kind.to_str()?) {
             (Turn::Talk, "websocket.send") if exchange.socket.is_closed() => {
-                return Err(client_disconnected(py));
+                return Err(disconnected());
             }
             (Turn::Talk, "websocket.send") => {
                 exchange.send_message(py, message)?;
@@ -358,7 +345,7 @@ impl WebSocketExchange {
     /// The application's coroutine raised.
     fn failed(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         // It was told that the peer has left, and has nothing to say to that.
-        let is_news = !exception.is_instance(client_disconnected_type(py)?)?;
+        let is_news = !exception.is_instance_of::<ClientDisconnected>();
         let logged = if is_news { self.loop_thread.logs().exception(py, exception) } else { Ok(()) };
         self.end(py)?;
         logged

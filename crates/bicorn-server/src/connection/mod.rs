@@ -60,7 +60,7 @@ pub(crate) enum Conversation {
     Handshake(Box<Handshake>),
     Http1(http1::Connection),
     Http2(Box<http2::Connection>),
-    WebSocket(websocket::Connection),
+    WebSocket(Box<websocket::Connection>),
     /// Nothing is spoken any more; also what stands here while one conversation becomes another.
     Over,
 }
@@ -202,7 +202,7 @@ impl Conversation {
         }
         *self = match std::mem::replace(self, Self::Over) {
             Self::Http1(connection) => match connection.into_websocket() {
-                Ok(connection) => Self::WebSocket(connection),
+                Ok(connection) => Self::WebSocket(Box::new(connection)),
                 Err(connection) => Self::Http1(*connection),
             },
             other => other,
