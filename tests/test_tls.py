@@ -87,10 +87,22 @@ def test_ciphers(serve: Serve, authority: Authority, pair: Pair) -> None:
 
 
 @pytest.mark.differs_from_uvicorn("no ALPN")
-def test_only_http1_is_announced(serve: Serve, authority: Authority, pair: Pair) -> None:
+@pytest.mark.parametrize(("http2", "agreed"), [(True, "h2"), (False, "http/1.1")])
+def test_the_better_of_both_protocols_is_agreed_to(
+    serve: Serve, authority: Authority, pair: Pair, http2: bool, agreed: str
+) -> None:
+    with (
+        serve(hello, http2=http2, **pair.options) as server,
+        tls.connect(server.port, authority.client_context(alpn=["h2", "http/1.1"])) as client,
+    ):
+        assert secured(client).selected_alpn_protocol() == agreed
+
+
+@pytest.mark.differs_from_uvicorn("no ALPN")
+def test_a_client_that_speaks_http1_alone_gets_it(serve: Serve, authority: Authority, pair: Pair) -> None:
     with (
         serve(hello, **pair.options) as server,
-        tls.connect(server.port, authority.client_context(alpn=["h2", "http/1.1"])) as client,
+        tls.connect(server.port, authority.client_context(alpn=["http/1.1"])) as client,
     ):
         assert secured(client).selected_alpn_protocol() == "http/1.1"
         assert client.exchange(raw.request()).status == 200

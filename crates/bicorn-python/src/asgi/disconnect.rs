@@ -22,7 +22,7 @@ const DEPTH: usize = 16;
 
 /// The error of a `send()` to nobody.
 pub(crate) fn disconnected() -> PyErr {
-    ClientDisconnected::new_err("the client is gone")
+    ClientDisconnected::new_err(())
 }
 
 /// Whether an error that ended an application says no more than that the client is gone: it is
