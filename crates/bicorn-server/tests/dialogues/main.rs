@@ -30,3 +30,4 @@ mod websocket_deadlines;
 mod websocket_handshakes;
 mod websocket_messages;
 mod websocket_sides;
+mod websocket_streams;
