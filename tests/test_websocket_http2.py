@@ -348,6 +348,31 @@ def test_an_application_that_takes_nothing_holds_its_own_client_back(serve_share
         assert socket.read() == str(sent * 1000)
 
 
+def test_small_frames_may_wait_for_an_application_that_takes_nothing(serve_shared: ServeShared) -> None:
+    gate = Gate()
+
+    async def script(talk: Talk) -> None:
+        await talk.accept()
+        await gate.wait()
+        count = 0
+        while (event := await talk.receive()).get("text") != "end":
+            count += event.get("text") == "x"
+        await talk.send(text(str(count)))
+
+    server = serve_shared(Talk(script))
+    one = raw_websocket.frame(TEXT, b"x")
+    with connected(server) as client:
+        socket = opened(client)
+        stream = stream_of(socket)
+        count = client.streams[stream].credit // len(one)
+        client.streams[stream].credit -= count * len(one)
+        client.send(h2.frame(h2.DATA, 0, stream, one) * count)
+        client.ping()
+        gate.open()
+        socket.send("end")
+        assert socket.read() == str(count)
+
+
 def test_a_client_that_takes_nothing_holds_its_application_back(serve_shared: ServeShared) -> None:
     stalled: SimpleQueue[int] = SimpleQueue()
 

@@ -243,11 +243,14 @@ impl Unread {
         self.bytes.is_empty()
     }
 
-    /// Keep bytes that follow everything the session has taken.
+    /// Keep bytes that follow everything that arrived before.
     pub(super) fn keep(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            *self = Self::new(bytes.to_vec());
+        // What is taken makes room once it is half of it all, so that no byte is moved more than once.
+        if self.taken * 2 > self.bytes.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
         }
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Let the session take what it can; says how many bytes it took.
@@ -257,7 +260,7 @@ impl Unread {
         now: impl FnOnce() -> u64,
         output: &mut Output,
     ) -> usize {
-        if self.is_empty() || !session.has_room() {
+        if self.is_empty() {
             return 0;
         }
         let before = self.taken;

@@ -52,6 +52,11 @@ const FEED_BYTES: usize = 64 * 1024;
 /// What h2 may hold of one stream's response; a frame more than a turn hands over.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
+/// What h2 may keep of short DATA frames, counted as 256 bytes each, before it ends the connection. A turn takes them all
+/// from it, and reads about so much at most: a burst of short messages is no attack, and half of it would be one by h2's
+/// own figure, of 2,048 frames.
+const SMALL_DATA_BYTES: usize = 4 * 1024 * 1024;
+
 /// Errors of the peer that end a stream, and streams beyond the largest number, until the connection ends
 /// (CVE-2025-8671, "made you reset"). A peer that has not heard of the number yet may open twice as many at once.
 const LOCAL_RESETS: usize = 200;
@@ -116,7 +121,7 @@ impl Connection {
         let mut builder = Builder::new();
         if has_websockets {
             // RFC 8441 §3: without it, h2 refuses requests with a protocol.
-            builder.enable_connect_protocol();
+            builder.enable_connect_protocol().data_frame_budget(SMALL_DATA_BYTES);
         }
         let handshake = builder
             .initial_window_size(stream_window)

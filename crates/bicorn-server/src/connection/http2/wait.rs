@@ -150,10 +150,11 @@ impl Connection {
                 stalled.push(*serial);
                 continue;
             }
-            if carried.deadline() <= now {
-                due.push(*serial);
+            next = next.min(credit_due);
+            match carried.deadline() {
+                deadline if deadline <= now => due.push(*serial),
+                deadline => next = next.min(deadline),
             }
-            next = next.min(carried.deadline()).min(credit_due);
             let Some(stream) = carried.exchange() else { continue };
             let content_due = if stream.awaits_content() {
                 Clock::deadline(stream.received_at, deadlines.content)

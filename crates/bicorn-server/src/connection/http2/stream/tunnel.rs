@@ -81,19 +81,22 @@ impl Tunnel {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(bytes))) => self.take(&bytes, now),
                 Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
-                Poll::Ready(None) => self.finish(),
+                Poll::Ready(None) => self.is_peer_finished = true,
             }
         }
+        self.finish();
         match self.send.poll_reset(&mut context) {
             Poll::Pending => Ok(()),
             Poll::Ready(reason) => Err(Lost::because(reason.ok())),
         }
     }
 
+    /// Whether h2 is asked for more. It is even while the application is behind: h2 ends a connection for which it has
+    /// to keep many small frames, and what has no room costs less here. The window bounds it.
     fn may_read(&self) -> bool {
         match self.phase {
             _ if self.is_peer_finished => false,
-            Phase::Open | Phase::Aborting => self.session.has_room() && self.unread.is_empty(),
+            Phase::Open | Phase::Aborting => true,
             Phase::Lingering { discarded, .. } => discarded <= DRAIN_BYTES,
         }
     }
@@ -104,7 +107,9 @@ impl Tunnel {
             *discarded += bytes.len() as u64;
             rest = &[];
         } else {
-            self.session.read(&mut rest, || now, &mut self.output);
+            if self.unread.is_empty() {
+                self.session.read(&mut rest, || now, &mut self.output);
+            }
             self.unread.keep(rest);
         }
         self.release(bytes.len() - rest.len());
@@ -115,10 +120,10 @@ impl Tunnel {
         let _ = self.receive.flow_control().release_capacity(taken);
     }
 
-    /// The peer will say no more. Before its close frame that is the end, whatever it may still read.
+    /// Behind the last byte of a peer: without its close frame that is the end, whatever it may still read.
     fn finish(&mut self) {
-        self.is_peer_finished = true;
-        if !self.session.is_over() {
+        // Without room, the session still has something to do: to hand a message up, or to tell of a violation.
+        if self.is_peer_finished && self.unread.is_empty() && self.session.has_room() {
             self.session.lose();
             self.output.clear();
         }
@@ -144,9 +149,6 @@ impl Tunnel {
         if self.session.is_over() && self.phase == Phase::Open {
             self.send.send_data(Bytes::new(), true).map_err(|_| Lost::because(None))?;
             self.phase = Phase::Lingering { discarded: 0, until: linger_until };
-            self.unread = Unread::default();
-            // h2 may have had no reader for a while.
-            self.waker.wake_by_ref();
         }
         Ok(Fed::Empty)
     }
