@@ -182,6 +182,32 @@ impl Output {
         }
     }
 
+    /// Take up to `limit` of the first bytes, without a copy where they are borrowed and many; empty when a file comes
+    /// first.
+    pub fn take(&mut self, limit: usize) -> Bytes {
+        let start = self.front_offset;
+        let bytes = match self.segments.front() {
+            Some(Segment::Shared(bytes)) if bytes.len() - start >= limit || self.is_contiguous() => {
+                bytes.slice(start..bytes.len().min(start.saturating_add(limit)))
+            }
+            _ => self.copy_front(limit),
+        };
+        self.advance(bytes.len());
+        bytes
+    }
+
+    /// The first bytes of as many segments as it takes.
+    fn copy_front(&self, limit: usize) -> Bytes {
+        let mut slices = [IoSlice::new(&[]); WRITE_SEGMENTS];
+        let count = self.slices(&mut slices);
+        let length = slices[..count].iter().map(|slice| slice.len()).sum::<usize>().min(limit);
+        let mut bytes = Vec::with_capacity(length);
+        for slice in &slices[..count] {
+            bytes.extend_from_slice(&slice[..slice.len().min(length - bytes.len())]);
+        }
+        bytes.into()
+    }
+
     /// Throw away what is not written, and every buffer.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -216,6 +242,33 @@ mod tests {
         }
         assert_eq!(written, b"headlargetail");
         assert!(output.front().is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_is_what_was_queued() {
+        for limit in [1, 2, 3, 5, 7, 100] {
+            let mut output = Output::default();
+            output.extend(b"ab");
+            output.share(Bytes::from_static(b"cdefgh"));
+            output.extend(b"i");
+            let mut taken = Vec::new();
+            while !output.is_empty() {
+                let bytes = output.take(limit);
+                assert!((1..=limit).contains(&bytes.len()), "{limit}: {bytes:?}");
+                taken.extend_from_slice(&bytes);
+            }
+            assert_eq!(taken, b"abcdefghi", "{limit}");
+        }
+    }
+
+    #[test]
+    fn borrowed_bytes_are_taken_without_a_copy() {
+        let shared = Bytes::from(vec![7; 100]);
+        let mut output = Output::default();
+        output.extend(b"head");
+        output.share(shared.clone());
+        assert_eq!(output.take(50).len(), 50);
+        assert_eq!(output.take(50).as_ptr(), shared[46..].as_ptr());
     }
 
     #[test]

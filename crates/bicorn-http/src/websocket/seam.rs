@@ -34,18 +34,18 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Make both halves. At most `max_queue` messages wait for the application.
+    /// Make both halves.
     pub fn new(
         head: RequestHead,
         subprotocols: Vec<String>,
-        max_queue: usize,
+        bounds: Bounds,
         id: ExchangeId,
         mailbox: Arc<Mailbox>,
     ) -> (Self, Control) {
         let shared = Arc::new(Shared {
             id,
             mailbox,
-            max_queue,
+            bounds,
             inbound: Mutex::new(Inbound::default()),
             unsent: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
@@ -56,11 +56,36 @@ impl Handshake {
     }
 }
 
+/// How far the two sides of one WebSocket may be ahead of each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Messages that may wait for the application.
+    pub messages: usize,
+    /// What they may occupy, in bytes.
+    pub inbound: usize,
+    /// Bytes of messages sent beyond which [`WebSocket::poll_ready`] waits.
+    pub high_water: usize,
+    /// An application that waits goes on below this.
+    pub low_water: usize,
+}
+
+impl Bounds {
+    /// Those of a WebSocket that has a connection to itself.
+    pub fn new(messages: usize) -> Self {
+        Self {
+            messages,
+            inbound: BODY_HIGH_WATER_BYTES,
+            high_water: HIGH_WATER_BYTES,
+            low_water: LOW_WATER_BYTES,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     id: ExchangeId,
     mailbox: Arc<Mailbox>,
-    max_queue: usize,
+    bounds: Bounds,
     inbound: Mutex<Inbound>,
     /// Messages sent by the application and not yet taken by the socket: see
     /// [`cost`](crate::ResponseBody::cost).
@@ -90,14 +115,14 @@ struct Inbound {
 }
 
 impl Inbound {
-    fn is_full(&self, max_queue: usize) -> bool {
-        self.bytes >= BODY_HIGH_WATER_BYTES || self.messages.len() >= max_queue
+    fn is_full(&self, bounds: Bounds) -> bool {
+        self.bytes >= bounds.inbound || self.messages.len() >= bounds.messages
     }
 
     /// Whether so little is left that reading should go on: half of the marks, so that a stream of messages
     /// does not cost a command each.
-    fn is_low(&self, max_queue: usize) -> bool {
-        self.bytes <= BODY_HIGH_WATER_BYTES / 2 && self.messages.len() <= max_queue / 2
+    fn is_low(&self, bounds: Bounds) -> bool {
+        self.bytes <= bounds.inbound / 2 && self.messages.len() <= bounds.messages / 2
     }
 }
 
@@ -242,7 +267,7 @@ impl WebSocket {
             return (end.map(Received::Disconnected), tells);
         };
         inbound.bytes -= message.cost();
-        let resumes = inbound.is_paused && inbound.is_low(self.shared.max_queue);
+        let resumes = inbound.is_paused && inbound.is_low(self.shared.bounds);
         if resumes {
             inbound.is_paused = false;
         }
@@ -273,9 +298,9 @@ impl WebSocket {
         self.shared.is_lost.load(Ordering::Acquire)
     }
 
-    /// Whether there is room for more ([`HIGH_WATER_BYTES`]), or nobody to hold it back for.
+    /// Whether there is room for more ([`Bounds::high_water`]), or nobody to hold it back for.
     pub fn is_ready(&self) -> bool {
-        self.shared.unsent.load(Ordering::Acquire) < HIGH_WATER_BYTES || self.is_closed()
+        self.shared.unsent.load(Ordering::Acquire) < self.shared.bounds.high_water || self.is_closed()
     }
 
     /// Like [`WebSocket::is_ready`]; when there is no room, `waker` is woken once there may be.
@@ -319,7 +344,7 @@ impl Control {
                 inbound.bytes += message.cost();
                 inbound.is_awaited = false;
                 inbound.messages.push_back(message);
-                inbound.is_paused = inbound.is_full(self.shared.max_queue);
+                inbound.is_paused = inbound.is_full(self.shared.bounds);
                 has_room = !inbound.is_paused;
             }
         });
@@ -358,7 +383,8 @@ impl Control {
         }
         let before = self.shared.unsent.fetch_sub(bytes, Ordering::AcqRel);
         let after = before.saturating_sub(bytes);
-        if before > LOW_WATER_BYTES && after <= LOW_WATER_BYTES {
+        let low_water = self.shared.bounds.low_water;
+        if before > low_water && after <= low_water {
             self.shared.update(|_| {});
         }
     }

@@ -16,6 +16,7 @@ mod handing_over;
 mod handshake;
 mod http1;
 mod http2;
+mod in_flight;
 mod socket;
 mod stall;
 mod websocket;
@@ -102,7 +103,8 @@ impl Conversation {
     fn speaking<A: Application>(agreed: Agreed, seed: Seed<Socket>, thread: &Thread<A>) -> Self {
         match (agreed, thread.settings().http2) {
             (Agreed::Http2, Some(settings)) => {
-                Self::Http2(Box::new(http2::Connection::new(seed, Vec::new(), settings)))
+                let has_websockets = thread.settings().websocket.is_some();
+                Self::Http2(Box::new(http2::Connection::new(seed, Vec::new(), settings, has_websockets)))
             }
             (agreed, settings) => {
                 let may_become_http2 = agreed == Agreed::Open && settings.is_some();
@@ -173,7 +175,9 @@ impl Conversation {
         if let (Self::Http1(connection), Some(settings)) =
             (std::mem::replace(self, Self::Over), thread.settings().http2)
         {
-            *self = Self::Http2(Box::new(http2::Connection::new(connection.into_seed(), unread, settings)));
+            let has_websockets = thread.settings().websocket.is_some();
+            let seed = connection.into_seed();
+            *self = Self::Http2(Box::new(http2::Connection::new(seed, unread, settings, has_websockets)));
         }
     }
 

@@ -53,7 +53,7 @@ impl Connection {
             socket,
             session,
             output,
-            unread: Unread { bytes: unread, taken: 0 },
+            unread: Unread::new(unread),
             phase: Phase::Open,
             is_peer_finished: false,
             stall: None,
@@ -226,35 +226,51 @@ impl Connection {
     }
 }
 
-/// Read from the socket, not yet taken by the session.
+/// What arrived and is not yet taken by the session.
 #[derive(Debug, Default)]
-struct Unread {
+pub(super) struct Unread {
     bytes: Vec<u8>,
     /// How many of them are taken.
     taken: usize,
 }
 
 impl Unread {
-    fn is_empty(&self) -> bool {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, taken: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Keep bytes that follow everything the session has taken.
-    fn keep(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            *self = Self { bytes: bytes.to_vec(), taken: 0 };
+    /// Keep bytes that follow everything that arrived before.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        // What is taken makes room once it is half of it all, so that no byte is moved more than once.
+        if self.taken * 2 > self.bytes.len() {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
         }
+        self.bytes.extend_from_slice(bytes);
     }
 
-    fn feed(&mut self, session: &mut Session, now: impl FnOnce() -> u64, output: &mut Output) {
-        if self.is_empty() || !session.has_room() {
-            return;
+    /// Let the session take what it can; says how many bytes it took.
+    pub(super) fn feed(
+        &mut self,
+        session: &mut Session,
+        now: impl FnOnce() -> u64,
+        output: &mut Output,
+    ) -> usize {
+        if self.is_empty() {
+            return 0;
         }
-        let mut rest = &self.bytes[self.taken..];
+        let before = self.taken;
+        let mut rest = &self.bytes[before..];
         session.read(&mut rest, now, output);
         self.taken = self.bytes.len() - rest.len();
+        let taken = self.taken - before;
         if rest.is_empty() {
             *self = Self::default();
         }
+        taken
     }
 }

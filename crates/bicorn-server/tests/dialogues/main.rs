@@ -30,3 +30,5 @@ mod websocket_deadlines;
 mod websocket_handshakes;
 mod websocket_messages;
 mod websocket_sides;
+mod websocket_stream_ends;
+mod websocket_streams;

@@ -11,7 +11,6 @@
 //!                                     Lingering: discard until FIN or deadline
 //! ```
 
-mod in_flight;
 mod turn;
 mod upgrade;
 mod wait;
@@ -27,12 +26,12 @@ use bicorn_http::websocket::session::Session;
 
 use super::files::WriteError;
 use super::handing_over::Waiting;
+use super::in_flight::InFlight;
 use super::socket::Socket;
 use super::{LINGER_BYTES, Seed, Step, http2};
 use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
-use in_flight::InFlight;
 use wait::Wait;
 
 /// Bytes of later requests that are read ahead while one is answered: enough to notice the peer's FIN behind

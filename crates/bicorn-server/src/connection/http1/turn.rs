@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bicorn_http::http1::{Event, connection::Progress};
 use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponsePart};
 
-use super::in_flight::InFlight;
 use super::{Connection, Phase};
 use crate::application::{Application, Notice};
 use crate::connection::handing_over::Waiting;
+use crate::connection::in_flight::InFlight;
 use crate::io_thread::Thread;
 
 impl Connection {

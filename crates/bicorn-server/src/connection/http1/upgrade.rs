@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use bicorn_http::websocket;
 use bicorn_http::websocket::handshake::{self, Offer};
-use bicorn_http::websocket::seam::Handshake;
+use bicorn_http::websocket::seam::{Bounds, Handshake};
 use bicorn_http::websocket::session::Session;
-use bicorn_http::{Action, ExchangeId, RequestHead, ResponseBody, ResponseHead, ResponsePart};
+use bicorn_http::{Action, ExchangeId, RequestHead, ResponseHead};
 
-use super::in_flight::{InFlight, Pending};
 use super::{Connection, Phase};
 use crate::application::{Application, Notice};
 use crate::connection::handing_over::Waiting;
+use crate::connection::in_flight::{InFlight, Pending, undecided};
 use crate::connection::websocket::Connection as WebSocketConnection;
 use crate::io_thread::Thread;
 
@@ -62,8 +62,9 @@ impl Connection {
         }
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let subprotocols = offer.subprotocols().to_vec();
+        let bounds = Bounds::new(max_queue);
         let (handshake, control) =
-            Handshake::new(head, subprotocols, max_queue, id, Arc::clone(thread.mailbox()));
+            Handshake::new(head, subprotocols, bounds, id, Arc::clone(thread.mailbox()));
         // Whatever the answer is, HTTP ends with it on this connection, as under uvicorn.
         self.engine.stop_keep_alive();
         self.control = Some(InFlight::Handshake(Box::new(Pending { offer, control })));
@@ -110,24 +111,10 @@ impl Connection {
         if self.engine.has_begun_answer() {
             return;
         }
-        let mut head = ResponseHead::new(500);
-        let content = b"Internal Server Error";
-        let fields = [(&b"content-type"[..], &b"text/plain; charset=utf-8"[..]), (b"content-length", b"21")];
-        for (name, value) in fields {
-            // Constants without a forbidden byte.
-            let _ = head.push(name, value);
-        }
         if let Some(control) = &self.control {
             control.disconnect();
         }
         self.waiting = None;
-        let part = ResponsePart {
-            head: Some(head),
-            body: ResponseBody::copied(content),
-            trailers: None,
-            last: true,
-            is_whole: true,
-        };
-        self.command(id, Action::Respond(part), thread);
+        self.command(id, Action::Respond(undecided()), thread);
     }
 }

@@ -25,14 +25,16 @@ impl Connection {
         true
     }
 
-    /// End the streams whose response was given up, once what there is of it has left; true if there were any.
+    /// End the streams whose response or WebSocket was given up, once what there is of it has left; true if there were any.
     pub(super) fn reset_broken(&mut self) -> bool {
         let mut has_reset = false;
         for serial in std::mem::take(&mut self.broken) {
-            if self.streams.get(&serial).is_some_and(|stream| stream.has_said_all()) {
-                self.reset(serial, Reason::INTERNAL_ERROR);
+            let Some(carried) = self.streams.get(&serial) else { continue };
+            if carried.has_said_all() {
+                let reason = carried.failure();
+                self.reset(serial, reason);
                 has_reset = true;
-            } else if self.streams.contains_key(&serial) {
+            } else {
                 self.broken.push(serial);
             }
         }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use bicorn_http::exchange::{Bounds, HIGH_WATER_BYTES, LOW_WATER_BYTES};
-use bicorn_http::{Action, Exchange, ExchangeId, PeerError, ResponseHead, ResponsePart};
+use bicorn_http::headers::split_lines;
+use bicorn_http::http1::Limits;
+use bicorn_http::websocket::handshake::{self, Offer};
+use bicorn_http::{Action, Exchange, ExchangeId, PeerError, RequestHead, ResponseHead, ResponsePart};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::request;
 use http::{Request, Response};
 
 use super::Connection;
-use super::fields::request_head;
-use super::stream::{Broken, Parts, Stream};
+use super::fields::{asks_for_websocket, request_head};
+use super::stream::{Broken, Carried, Parts, Stream};
 use crate::application::{Application, Notice};
 use crate::connection::handing_over::Waiting;
+use crate::connection::in_flight::InFlight;
 use crate::io_thread::Thread;
 
 /// As many streams have the bounds of an HTTP/1 connection each: 2 MiB together.
@@ -32,8 +37,8 @@ impl Connection {
         thread: &Thread<A>,
     ) {
         let (parts, receive) = request.into_parts();
-        let head = match request_head(&parts, thread.settings().limits) {
-            Ok(head) => head,
+        let (head, offer) = match taken(&parts, thread.settings().limits) {
+            Ok(taken) => taken,
             Err(error) => {
                 if let Some((response, content)) = self.refusal(error, parts.method == "HEAD", thread) {
                     Stream::refuse(&mut respond, response, content);
@@ -45,8 +50,13 @@ impl Connection {
         let now = self.carrier.now();
         let (is_head, expects_continue) = (head.method() == b"HEAD", head.expects_continue());
         let id = ExchangeId { connection: self.key, serial };
-        let mailbox = Arc::clone(thread.mailbox());
-        let (exchange, control) = Exchange::with_bounds(head, id, mailbox, self.bounds());
+        let (waiting, control) = if let Some(offer) = offer {
+            self.handshake(head, offer, id, thread)
+        } else {
+            let mailbox = Arc::clone(thread.mailbox());
+            let (exchange, control) = Exchange::with_bounds(head, id, mailbox, self.bounds());
+            (Waiting::Exchange(exchange), InFlight::Exchange(control))
+        };
         let waker = self.ready.waker(serial);
         let parts = Parts { control, respond, receive, waker, is_head, expects_continue, now };
         let mut stream = Box::new(Stream::new(parts));
@@ -59,13 +69,18 @@ impl Connection {
         if !stream.is_request_complete() {
             self.note_content(now, thread);
         }
-        self.streams.insert(serial, stream);
-        self.waiting.push_back((serial, Waiting::Exchange(exchange)));
+        self.streams.insert(serial, Carried::Exchange(stream));
+        self.waiting.push_back((serial, waiting));
         self.offer_waiting(thread);
     }
 
+    /// The part of HTTP/1's bounds that the next stream has.
+    pub(super) fn share(&self) -> usize {
+        if self.streams.len() < WIDE_STREAMS { 1 } else { NARROWING }
+    }
+
     fn bounds(&self) -> Bounds {
-        let share = if self.streams.len() < WIDE_STREAMS { 1 } else { NARROWING };
+        let share = self.share();
         Bounds {
             high_water: HIGH_WATER_BYTES / share,
             low_water: LOW_WATER_BYTES / share,
@@ -93,26 +108,29 @@ impl Connection {
     ) {
         let serial = exchange.serial;
         // Serials are never used again, so that a command for an earlier user of the slot finds nobody.
-        let Some(stream) = self.streams.get_mut(&serial) else { return };
+        let Some(carried) = self.streams.get_mut(&serial) else { return };
+        let Some(stream) = carried.exchange() else {
+            return self.command_websocket(serial, action, thread);
+        };
         match action {
             Action::Continue => stream.send_continue(),
             Action::Resume => stream.release(thread.clock().now()),
             Action::Interim(head) => stream.send_interim(head),
             Action::Respond(part) => self.respond(serial, part, thread),
-            // No stream carries a WebSocket.
-            Action::Accept(_) | Action::Message(_) | Action::CloseFrame { .. } => {}
+            Action::Accept(head) => self.accept(serial, &head, thread),
+            // There is no WebSocket to do it on.
+            Action::Message(_) | Action::CloseFrame { .. } => {}
             // The other streams have nothing to do with it: behind a complete response there is nothing to close.
             Action::Close if stream.is_settled() => {}
             Action::Close => self.broken.push(serial),
         }
     }
 
-    fn respond<A: Application>(&mut self, serial: u64, part: ResponsePart, thread: &Thread<A>) {
-        let Some(stream) = self.streams.get_mut(&serial) else { return };
+    pub(super) fn respond<A: Application>(&mut self, serial: u64, part: ResponsePart, thread: &Thread<A>) {
+        let Some(stream) = self.streams.get_mut(&serial).and_then(Carried::exchange) else { return };
         thread.with_default_fields(|lines| self.defaults.update(lines));
         match stream.respond(part, &self.defaults) {
-            Ok(()) if stream.has_output() => self.list(serial),
-            Ok(()) => self.drop_if_over(serial),
+            Ok(()) => self.settle(serial),
             Err(Broken) => self.broken.push(serial),
         }
     }
@@ -129,10 +147,20 @@ impl Connection {
         }
         let content = error.content();
         let mut head = ResponseHead::new(error.status());
+        for (name, value) in split_lines(error.fields()) {
+            head.push(name, value).ok()?;
+        }
         head.push(b"content-type", b"text/plain; charset=utf-8").ok()?;
         head.push(b"content-length", content.len().to_string().as_bytes()).ok()?;
         thread.with_default_fields(|lines| self.defaults.update(lines));
         let response = self.defaults.response(head)?;
         Some((response, if is_head { Bytes::new() } else { Bytes::from_static(content.as_bytes()) }))
     }
+}
+
+/// What is asked: an exchange, or a WebSocket with this offer.
+fn taken(parts: &request::Parts, limits: Limits) -> Result<(RequestHead, Option<Offer>), PeerError> {
+    let head = request_head(parts, limits)?;
+    let offer = if asks_for_websocket(parts) { Some(handshake::check_stream(&head)?) } else { None };
+    Ok((head, offer))
 }

@@ -7,14 +7,25 @@ use bicorn_http::headers::split_lines;
 use bicorn_http::http1::Limits;
 use bicorn_http::{PeerError, RequestHead, ResponseHead, http2};
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
-/// Make the head of a request.
+/// Whether a request is an extended CONNECT for a WebSocket (RFC 8441 §4, §5).
+pub(super) fn asks_for_websocket(parts: &Parts) -> bool {
+    // h2 sees to it that nothing but CONNECT has a protocol, and that scheme and path are there with it.
+    parts
+        .extensions
+        .get::<Protocol>()
+        .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+/// Make the head of a request. A WebSocket's is that of the GET which asks for one over HTTP/1.1.
 pub(super) fn request_head(parts: &Parts, limits: Limits) -> Result<RequestHead, PeerError> {
+    let method = if asks_for_websocket(parts) { &Method::GET } else { &parts.method };
     let fields = || parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let request = http2::Request {
-        method: parts.method.as_str().as_bytes(),
+        method: method.as_str().as_bytes(),
         authority: parts.uri.authority().map(|authority| authority.as_str().as_bytes()),
         target: parts.uri.path_and_query().map_or(&b""[..], |target| target.as_str().as_bytes()),
     };
@@ -68,6 +79,19 @@ pub(super) fn interim(head: ResponseHead) -> Option<Response<()>> {
     *response.status_mut() = StatusCode::from_u16(head.status()).ok()?;
     append(response.headers_mut(), head);
     Some(response)
+}
+
+/// The head that accepts a WebSocket: the protocol's own field lines, then the application's. What follows is no
+/// content (RFC 9110 §9.3.6), and has no length.
+pub(super) fn acceptance(lines: &[u8], head: &ResponseHead) -> ResponseHead {
+    let mut acceptance = ResponseHead::new(StatusCode::OK.as_u16());
+    for (name, value) in split_lines(lines).chain(head.fields()) {
+        if name != b"content-length" {
+            // Every line was checked when it was given.
+            let _ = acceptance.push(name, value);
+        }
+    }
+    acceptance
 }
 
 /// Trailer fields; `None` without any.

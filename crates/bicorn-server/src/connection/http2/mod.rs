@@ -3,7 +3,8 @@
 //! ```text
 //!   Handshake ──▶ Open ──── GOAWAY and no streams, an error, a flood ───▶ Lingering: discard until FIN
 //!                  │  ▲                                                     or deadline
-//!                  ▼  │ for each stream: head ──▶ hand-off ──▶ content up, response down (`stream.rs`)
+//!                  ▼  │ for each stream: head ──▶ hand-off ──▶ content up, response down (`stream/mod.rs`),
+//!                                                            or frames both ways (`stream/tunnel.rs`)
 //! ```
 //! h2 has frames, header compression and windows; this has the exchanges, the deadlines and the bounds that h2
 //! lacks. There is no task and no timer per stream: everything happens in [`Connection::drive`], and a turn looks
@@ -17,6 +18,7 @@ mod flood;
 mod ready;
 mod stream;
 mod wait;
+mod websockets;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -32,13 +34,13 @@ use super::handing_over::Waiting;
 use super::socket::Socket;
 use super::{Seed, Step};
 use crate::application::{Application, ConnectionInfo, Notice};
-use crate::deadline::NEVER;
+use crate::deadline::{Clock, NEVER};
 use crate::io_thread::Thread;
 use crate::settings::Http2;
 use carrier::Carrier;
 use fields::Defaults;
 use ready::Ready;
-use stream::{Fed, Stream};
+use stream::{Carried, Fed};
 use wait::Wait;
 
 /// What a peer that speaks HTTP/2 says first (RFC 9113 §3.4).
@@ -49,6 +51,11 @@ const FEED_BYTES: usize = 64 * 1024;
 
 /// What h2 may hold of one stream's response; a frame more than a turn hands over.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// What h2 may keep of short DATA frames, counted as 256 bytes each, before it ends the connection. A turn takes them all
+/// from it, and reads about so much at most: a burst of short messages is no attack, and half of it would be one by h2's
+/// own figure, of 2,048 frames.
+const SMALL_DATA_BYTES: usize = 4 * 1024 * 1024;
 
 /// Errors of the peer that end a stream, and streams beyond the largest number, until the connection ends
 /// (CVE-2025-8671, "made you reset"). A peer that has not heard of the number yet may open twice as many at once.
@@ -73,13 +80,13 @@ pub(crate) struct Connection {
     carrier: Carrier,
     engine: Engine,
     /// By the serial of their exchange.
-    streams: BTreeMap<u64, Box<Stream>>,
+    streams: BTreeMap<u64, Carried>,
     /// Exchanges for which the hand-off had no place yet, oldest first.
     waiting: VecDeque<(u64, Waiting)>,
     ready: Ready,
     /// Streams that may have something to hand over, in the order of their turns.
     listed: VecDeque<u64>,
-    /// Streams whose response was given up: they end behind what there is of it.
+    /// Streams whose response or WebSocket was given up: they end behind what there is of it.
     broken: Vec<u64>,
     defaults: Defaults,
     pings: Option<PingPong>,
@@ -106,12 +113,17 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A conversation of which `unread` has arrived; it begins with [`PREFACE`], or the start of it.
-    pub(super) fn new(seed: Seed<Socket>, unread: Vec<u8>, settings: Http2) -> Self {
+    pub(super) fn new(seed: Seed<Socket>, unread: Vec<u8>, settings: Http2, has_websockets: bool) -> Self {
         let Seed { key, transport, info, first_serial: _ } = seed;
         let carrier = Carrier::new(transport, unread);
         let Http2 { max_concurrent_streams, stream_window, connection_window, max_header_list, .. } =
             settings;
-        let handshake = Builder::new()
+        let mut builder = Builder::new();
+        if has_websockets {
+            // RFC 8441 §3: without it, h2 refuses requests with a protocol.
+            builder.enable_connect_protocol().data_frame_budget(SMALL_DATA_BYTES);
+        }
+        let handshake = builder
             .initial_window_size(stream_window)
             .initial_connection_window_size(connection_window)
             .max_concurrent_streams(max_concurrent_streams)
@@ -165,9 +177,13 @@ impl Connection {
     pub(super) fn drive<A: Application>(&mut self, thread: &Thread<A>) -> Poll<Step> {
         self.carrier.begin_turn(thread.clock().now());
         let mut is_over = self.turn(thread).is_err();
-        if !is_over && thread.is_draining() && !self.is_leaving {
+        if !is_over && thread.is_draining() {
             // Behind what has already arrived: a request that the peer has sent is served.
-            is_over = !self.leave() || self.turn(thread).is_err();
+            let is_news = !self.is_leaving;
+            is_over = is_news && !self.leave();
+            if self.drain_websockets(thread) || is_news {
+                is_over = is_over || self.turn(thread).is_err();
+            }
         }
         if is_over || (matches!(self.engine, Engine::Over) && self.linger().is_ready()) {
             self.lose_all();
@@ -244,18 +260,20 @@ impl Connection {
 
     /// Hand content to h2, in turns of one share for each stream, as long as the socket takes it.
     fn feed_all<A: Application>(&mut self, thread: &Thread<A>) {
+        let linger = if thread.is_draining() { wait::LINGER / 4 } else { wait::LINGER };
+        let linger_until = Clock::deadline(self.carrier.now(), Some(linger));
         let mut fed = 0;
         while fed < FEED_BYTES && !self.carrier.is_blocked() {
             let Some(serial) = self.listed.pop_front() else { return };
-            let Some(stream) = self.streams.get_mut(&serial) else { continue };
-            stream.is_listed = false;
+            let Some(carried) = self.streams.get_mut(&serial) else { continue };
+            carried.turn().is_listed = false;
             fed += stream::SHARE_BYTES;
-            match stream.feed() {
+            match carried.feed(linger_until) {
                 Ok(Fed::More) => self.list(serial),
-                Ok(Fed::Empty) => self.drop_if_over(serial),
+                Ok(Fed::Empty) => self.settle(serial),
                 Ok(Fed::Blocked) => {
                     let now = self.carrier.now();
-                    stream.stalled_at.get_or_insert(now);
+                    carried.turn().stalled_at.get_or_insert(now);
                     self.note_stall(now, thread);
                 }
                 Ok(Fed::Broken(error)) => {
@@ -269,8 +287,8 @@ impl Connection {
 
     /// Note that a stream may have something to hand over.
     fn list(&mut self, serial: u64) {
-        if let Some(stream) = self.streams.get_mut(&serial)
-            && !std::mem::replace(&mut stream.is_listed, true)
+        if let Some(carried) = self.streams.get_mut(&serial)
+            && !std::mem::replace(&mut carried.turn().is_listed, true)
         {
             self.listed.push_back(serial);
         }
@@ -279,18 +297,20 @@ impl Connection {
     /// Look at a stream that h2 has news of.
     fn attend(&mut self, serial: u64) {
         let now = self.carrier.now();
-        let Some(stream) = self.streams.get_mut(&serial) else { return };
-        if let Err(lost) = stream.receive(now) {
-            self.forget(serial, &lost);
-        } else if stream.has_output() {
-            self.list(serial);
-        } else {
-            self.drop_if_over(serial);
+        let Some(carried) = self.streams.get_mut(&serial) else { return };
+        match carried.receive(now) {
+            Ok(()) => self.settle(serial),
+            Err(lost) => self.forget(serial, &lost),
         }
     }
 
-    fn drop_if_over(&mut self, serial: u64) {
-        if self.streams.get(&serial).is_some_and(|stream| stream.is_over()) {
+    /// A stream has changed: list it, drop it, or note when it is due.
+    fn settle(&mut self, serial: u64) {
+        let Some(carried) = self.streams.get(&serial) else { return };
+        self.streams_due = self.streams_due.min(carried.deadline());
+        if carried.has_output() {
+            self.list(serial);
+        } else if carried.is_over() {
             self.streams.remove(&serial);
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bicorn_http::PeerError;
 use h2::{Ping, Reason};
 
+use super::stream::Carried;
 use super::{Connection, Engine};
 use crate::application::Application;
 use crate::deadline::{Clock, NEVER};
@@ -15,7 +16,7 @@ use crate::io_thread::Thread;
 
 /// How long a closed connection waits for the peer's FIN, or a leaving one for the peer's word that it has heard; see
 /// the same figure of HTTP/1.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// What must happen next, and whose fault it is if it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,21 +141,30 @@ impl Connection {
     /// End the streams that are due.
     fn expire_streams<A: Application>(&mut self, now: u64, thread: &Thread<A>) {
         let deadlines = &thread.settings().deadlines;
-        let (mut starved, mut stalled) = (Vec::new(), Vec::new());
+        let (mut starved, mut stalled, mut due) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = NEVER;
-        for (serial, stream) in &self.streams {
+        for (serial, carried) in &mut self.streams {
+            let credit_due =
+                carried.turn().stalled_at.map_or(NEVER, |since| Clock::deadline(since, deadlines.write));
+            if credit_due <= now {
+                stalled.push(*serial);
+                continue;
+            }
+            next = next.min(credit_due);
+            match carried.deadline() {
+                deadline if deadline <= now => due.push(*serial),
+                deadline => next = next.min(deadline),
+            }
+            let Some(stream) = carried.exchange() else { continue };
             let content_due = if stream.awaits_content() {
                 Clock::deadline(stream.received_at, deadlines.content)
             } else {
                 NEVER
             };
-            let credit_due = stream.stalled_at.map_or(NEVER, |since| Clock::deadline(since, deadlines.write));
-            if credit_due <= now {
-                stalled.push(*serial);
-            } else if content_due <= now {
+            if content_due <= now {
                 starved.push(*serial);
             } else {
-                next = next.min(content_due).min(credit_due);
+                next = next.min(content_due);
                 if !stream.is_request_complete() {
                     // The application may take what waits, and the peer owe more, without a word to anybody.
                     next = next.min(Clock::deadline(now, deadlines.content));
@@ -162,6 +172,9 @@ impl Connection {
             }
         }
         self.streams_due = next;
+        for serial in due {
+            self.tick(serial, now);
+        }
         for serial in starved {
             self.time_out(serial, thread);
         }
@@ -172,7 +185,7 @@ impl Connection {
 
     /// The peer sends no content: say so, if an answer can still be given.
     fn time_out<A: Application>(&mut self, serial: u64, thread: &Thread<A>) {
-        let Some(stream) = self.streams.get(&serial) else { return };
+        let Some(stream) = self.streams.get_mut(&serial).and_then(Carried::exchange) else { return };
         if stream.is_settled() {
             return self.lose(serial);
         }
@@ -180,7 +193,8 @@ impl Connection {
             return self.reset(serial, Reason::CANCEL);
         }
         let refusal = self.refusal(PeerError::Timeout, false, thread);
-        if let (Some(stream), Some((response, content))) = (self.streams.get_mut(&serial), refusal) {
+        let stream = self.streams.get_mut(&serial).and_then(Carried::exchange);
+        if let (Some(stream), Some((response, content))) = (stream, refusal) {
             stream.answer(response, content);
         }
         self.lose(serial);

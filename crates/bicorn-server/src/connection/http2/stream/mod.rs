@@ -1,29 +1,36 @@
-//! One stream: an exchange on one side, h2's handles on the other.
+//! One stream: an exchange, or a WebSocket that nobody has accepted yet, on one side, h2's handles on the other.
 //!
 //! ```text
 //!   request:   Open ──▶ Complete ─────────────────────────┐
 //!                                                         │ both: the stream is dropped
 //!   response:  Awaiting ──▶ Streaming ──▶ Complete ───────┘
-//!                   └─────▶ Bodiless ────────┘
+//!                   ├─────▶ Bodiless ────────┘
+//!                   └─accept─▶ the stream carries a WebSocket: `tunnel.rs`
 //! ```
 //! Content goes up as it arrives; the peer gets new credit when the application has taken it. Content comes down
 //! only as far as the peer has given credit: the rest stays here, and the application waits. A stream whose
 //! response is complete reads a little more for nobody; when it is dropped before its request is complete, h2 tells
 //! the peer to stop with `RST_STREAM(NO_ERROR)` (RFC 9113 §8.1).
 
+mod carried;
 mod outbox;
 mod response;
+mod tunnel;
 
 use std::io;
 use std::task::{Context, Poll, Waker};
 
-use bicorn_http::{Arrival, ExchangeControl};
+use bicorn_http::Arrival;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
+pub(super) use carried::Carried;
 use outbox::Outbox;
+pub(super) use tunnel::Tunnel;
+
+use crate::connection::in_flight::{InFlight, Pending};
 
 /// Content that one stream may hand over before another gets a turn: one frame of usual size.
 pub(super) const SHARE_BYTES: usize = 16 * 1024;
@@ -72,7 +79,7 @@ enum Writing {
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact about the stream")]
 pub(super) struct Stream {
     /// The application's side; `None` once its response is complete.
-    control: Option<ExchangeControl>,
+    control: Option<InFlight>,
     respond: SendResponse<Bytes>,
     /// There once the head is sent.
     send: Option<SendStream<Bytes>>,
@@ -90,10 +97,18 @@ pub(super) struct Stream {
     trailers: Option<HeaderMap>,
     /// Nothing follows what is in the outbox.
     is_last: bool,
-    /// It stands on the list of those that have something to hand over.
-    pub(super) is_listed: bool,
+    pub(super) turn: Turn,
     /// When content arrived last, or was taken, on the thread's clock.
     pub(super) received_at: u64,
+    /// Frames that came before their WebSocket was accepted; the peer's credit bounds them.
+    early: Vec<u8>,
+}
+
+/// Where a stream stands among those that have something to hand over.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// It stands on the list of them.
+    pub(super) is_listed: bool,
     /// Since when the peer gives no credit for what waits.
     pub(super) stalled_at: Option<u64>,
 }
@@ -101,13 +116,39 @@ pub(super) struct Stream {
 /// What a stream is made of.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) control: ExchangeControl,
+    pub(super) control: InFlight,
     pub(super) respond: SendResponse<Bytes>,
     pub(super) receive: RecvStream,
     pub(super) waker: Waker,
     pub(super) is_head: bool,
     pub(super) expects_continue: bool,
     pub(super) now: u64,
+}
+
+/// What is left of a stream whose handshake is accepted.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) receive: RecvStream,
+    pub(super) waker: Waker,
+    pub(super) early: Vec<u8>,
+}
+
+/// Ask for credit for `wanted` bytes; says how many of them may leave, `None` while the peer gives no credit.
+fn ask_for_credit(send: &mut SendStream<Bytes>, wanted: usize, waker: &Waker) -> Result<Option<usize>, Lost> {
+    loop {
+        send.reserve_capacity(wanted);
+        let capacity = send.capacity().min(wanted);
+        if capacity > 0 {
+            return Ok(Some(capacity));
+        }
+        match send.poll_capacity(&mut Context::from_waker(waker)) {
+            Poll::Pending => return Ok(None),
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
+            Poll::Ready(None) => return Err(Lost::because(None)),
+        }
+    }
 }
 
 impl Stream {
@@ -128,9 +169,9 @@ impl Stream {
             outbox: Outbox::default(),
             trailers: None,
             is_last: false,
-            is_listed: false,
+            turn: Turn::default(),
             received_at: now,
-            stalled_at: None,
+            early: Vec::new(),
         }
     }
 
@@ -138,7 +179,9 @@ impl Stream {
     pub(super) fn receive(&mut self, now: u64) -> Result<(), Lost> {
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
-        if !self.is_request_complete {
+        if self.is_handshake() {
+            self.take_early(&mut context)?;
+        } else if !self.is_request_complete {
             self.take_content(&mut context, now)?;
         }
         let reset = match &mut self.send {
@@ -158,9 +201,12 @@ impl Stream {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.received_at = now;
-                    if let Some(control) = &self.control {
+                    if arrival.is_none() {
+                        arrival = self.control.as_ref().and_then(InFlight::arrival);
+                    }
+                    if let Some(arrival) = &mut arrival {
                         self.unreleased += bytes.len();
-                        arrival.get_or_insert_with(|| control.arrival()).push(&bytes);
+                        arrival.push(&bytes);
                     } else {
                         self.drained += bytes.len() as u64;
                         // It cannot be more than arrived.
@@ -171,8 +217,9 @@ impl Stream {
                 // Trailer fields may be left; ASGI has no place for them.
                 Poll::Ready(None) => {
                     self.is_request_complete = true;
-                    if let Some(control) = &self.control {
-                        arrival.get_or_insert_with(|| control.arrival()).finish();
+                    arrival = arrival.or_else(|| self.control.as_ref().and_then(InFlight::arrival));
+                    if let Some(arrival) = &mut arrival {
+                        arrival.finish();
                     }
                     return Ok(());
                 }
@@ -180,9 +227,35 @@ impl Stream {
         }
     }
 
+    /// Keep what may be the first frames: nobody can hold a conversation with a peer that says it will say no more.
+    fn take_early(&mut self, context: &mut Context<'_>) -> Result<(), Lost> {
+        loop {
+            match self.receive.poll_data(context) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Ok(bytes))) => self.early.extend_from_slice(&bytes),
+                Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
+                Poll::Ready(None) => return Err(Lost::because(None)),
+            }
+        }
+    }
+
+    /// Whether the application has not decided about a WebSocket.
+    pub(super) fn is_handshake(&self) -> bool {
+        self.control.as_ref().is_some_and(InFlight::is_handshake) && !self.has_begun_answer()
+    }
+
+    /// What a WebSocket is made of, if the application may accept one here.
+    pub(super) fn into_handshake(self) -> Option<(Pending, Accepting)> {
+        let Self { control: Some(InFlight::Handshake(pending)), respond, receive, waker, early, .. } = self
+        else {
+            return None;
+        };
+        Some((*pending, Accepting { respond, receive, waker, early }))
+    }
+
     /// The application took content: the peer may send as much again.
     pub(super) fn release(&mut self, now: u64) {
-        let waiting = self.control.as_ref().map_or(0, ExchangeControl::waiting_bytes);
+        let waiting = self.control.as_ref().map_or(0, InFlight::waiting_bytes);
         let taken = self.unreleased.saturating_sub(waiting);
         if taken > 0 {
             self.unreleased -= taken;
@@ -199,7 +272,7 @@ impl Stream {
 
     /// Whether the peer owes content that it may send.
     pub(super) fn awaits_content(&self) -> bool {
-        !self.is_request_complete && self.unreleased == 0
+        !self.is_request_complete && self.unreleased == 0 && !self.is_handshake()
     }
 
     /// Tell the peer that the stream ends here.
@@ -207,6 +280,13 @@ impl Stream {
         match &mut self.send {
             Some(send) => send.send_reset(reason),
             None => self.respond.send_reset(reason),
+        }
+    }
+
+    /// Tell the application of a handshake that nothing will come of it; the answer is still to be given.
+    pub(super) fn hear_of_end(&self) {
+        if let Some(control) = &self.control {
+            control.disconnect();
         }
     }
 

@@ -1,14 +1,12 @@
 //! The response half of a stream.
 
-use std::task::{Context, Poll};
-
 use bicorn_http::http1::connection::DRAIN_BYTES;
 use bicorn_http::{ResponseHead, ResponsePart};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Response, StatusCode};
 
-use super::{Broken, Fed, Lost, SHARE_BYTES, Stream, Writing};
+use super::{Broken, Fed, Lost, SHARE_BYTES, Stream, Writing, ask_for_credit};
 use crate::connection::http2::fields::{self, Defaults};
 
 impl Stream {
@@ -114,16 +112,7 @@ impl Stream {
             if wanted == 0 {
                 return Ok(Fed::More);
             }
-            send.reserve_capacity(wanted);
-            let capacity = send.capacity().min(wanted);
-            if capacity == 0 {
-                match send.poll_capacity(&mut Context::from_waker(&self.waker)) {
-                    Poll::Pending => return Ok(Fed::Blocked),
-                    Poll::Ready(Some(Ok(_))) => continue,
-                    Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
-                    Poll::Ready(None) => return Err(Lost::because(None)),
-                }
-            }
+            let Some(capacity) = ask_for_credit(send, wanted, &self.waker)? else { return Ok(Fed::Blocked) };
             share -= capacity;
             let (bytes, credit) = match self.outbox.take(capacity) {
                 Ok(taken) => taken,
@@ -134,7 +123,7 @@ impl Stream {
             if let Some(control) = &self.control {
                 control.written(credit);
             }
-            self.stalled_at = None;
+            self.turn.stalled_at = None;
             if is_end {
                 self.complete();
                 return Ok(Fed::Empty);
@@ -153,7 +142,8 @@ impl Stream {
 
     fn complete(&mut self) {
         self.writing = Writing::Complete;
-        self.control = None;
+        // Frames for a WebSocket that was denied are awaited by nobody: h2 tells the peer to stop.
+        self.is_request_complete |= self.control.take().is_some_and(|control| control.is_handshake());
         if !self.is_request_complete && self.unreleased > 0 {
             // What the application did not take is read for nobody.
             let _ = self.receive.flow_control().release_capacity(std::mem::take(&mut self.unreleased));
@@ -178,6 +168,6 @@ impl Stream {
 
     /// Whether all that may leave has left: a response that was given up ends behind it.
     pub(in crate::connection::http2) fn has_said_all(&self) -> bool {
-        self.outbox.is_empty() || self.stalled_at.is_some()
+        self.outbox.is_empty() || self.turn.stalled_at.is_some()
     }
 }

@@ -1,11 +1,11 @@
-//! What an HTTP/1 connection is busy with: a request and its response, or a WebSocket handshake.
+//! What an HTTP/1 connection or an HTTP/2 stream is busy with: a request and its response, or a WebSocket handshake.
 //!
-//! Both are answered with a response; a handshake can be accepted instead, and the connection is another
-//! conversation then (`connection/websocket.rs`).
+//! Both are answered with a response; a handshake can be accepted instead. Then the connection is another
+//! conversation (`connection/websocket.rs`), or the stream carries one (`http2/stream/tunnel.rs`).
 
 use bicorn_http::websocket::handshake::Offer;
 use bicorn_http::websocket::seam::Control;
-use bicorn_http::{Arrival, ExchangeControl, ExchangeId};
+use bicorn_http::{Arrival, ExchangeControl, ExchangeId, ResponseBody, ResponseHead, ResponsePart};
 
 /// The connection's half.
 #[derive(Debug)]
@@ -48,6 +48,14 @@ impl InFlight {
         }
     }
 
+    /// Content that waits for the application, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        match self {
+            Self::Exchange(control) => control.waiting_bytes(),
+            Self::Handshake(_) => 0,
+        }
+    }
+
     pub(super) fn written(&self, bytes: usize) {
         match self {
             Self::Exchange(control) => control.written(bytes),
@@ -74,4 +82,16 @@ impl InFlight {
             Self::Handshake(pending) => pending.control.lose(1006),
         }
     }
+}
+
+/// What a handshake is answered with that the application has not decided upon when the server stops.
+pub(super) fn undecided() -> ResponsePart {
+    let mut head = ResponseHead::new(500);
+    let fields = [(&b"content-type"[..], &b"text/plain; charset=utf-8"[..]), (b"content-length", b"21")];
+    for (name, value) in fields {
+        // Constants without a forbidden byte.
+        let _ = head.push(name, value);
+    }
+    let body = ResponseBody::copied(b"Internal Server Error");
+    ResponsePart { head: Some(head), body, trailers: None, last: true, is_whole: true }
 }
