@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -12,6 +13,9 @@ TEXT = b"Thirteen bytes would not do: a case looks at what comes after the first
 # One object for all requests: what a server keeps of it is its own doing.
 BIG = b"x" * 7 * 1024 * 1024
 STREAMED_CHUNK_BYTES = 64 * 1024
+# What an application of some use takes. Cases of h2spec send errors for a stream right behind its request (6.9.1) and
+# want to be told: on a stream that is answered by then, RFC 9113 §5.1 wants them ignored.
+THINKING_SECONDS = 0.01
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +52,11 @@ async def _text(scope: Scope, receive: Receive, send: Send) -> None:
     await _answer(send, TEXT)
 
 
+async def _slow_text(scope: Scope, receive: Receive, send: Send) -> None:
+    await asyncio.sleep(THINKING_SECONDS)
+    await _answer(send, TEXT)
+
+
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
     await _answer(send, await read_body(receive))
 
@@ -75,6 +84,7 @@ async def _scope(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 _PATHS: dict[str, Callable[[Scope, Receive, Send], Awaitable[None]]] = {
+    "/slowly": _slow_text,
     "/echo": _echo,
     "/big": _big,
     "/stream": _stream,

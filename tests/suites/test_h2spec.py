@@ -27,7 +27,7 @@ def run_h2spec(server: Running, folder: Path) -> None:
     """Run all cases and fail with those that did not pass."""
     report = folder / "report.xml"
     tls = ["-t", "-k"] if server.is_tls else []
-    address = ["-h", server.host, "-p", str(server.port)]
+    address = ["-h", server.host, "-p", str(server.port), "-P", "/slowly"]
     # Exit code 1 says that cases failed, which the report has in detail.
     programs.run([programs.require("h2spec"), "-S", "-o", "5", *tls, *address, "-j", report], timeout=90, codes=(0, 1))
     titles: list[str] = []
