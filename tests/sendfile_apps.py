@@ -31,7 +31,7 @@ async def by_query(scope: Scope, receive: Receive, send: Send) -> None:
     """Send `?path=`, whole; or `count` bytes of it from `offset` on, `times` times."""
     if scope["type"] == "lifespan":
         raise NotImplementedError
-    query = {name.decode(): values[0].decode() for name, values in parse_qs(scope["query_string"]).items()}
+    query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
     if not query:
         await hello(scope, receive, send)
         return
