@@ -1,5 +1,7 @@
 //! The declaration of every option.
 //!
+//! One list, longer than other files: most of it is help text, and in parts an option would have to be looked for.
+//!
 //! Names, defaults and meanings are uvicorn 0.54's (`uvicorn.main`, `uvicorn.config.Config`), but for the
 //! limits and deadlines that uvicorn does not have. To add an option, add a field here and its line in
 //! `options.rs`; help, environment, documentation and `Config(**options)` follow. `command.rs` gives a `bool`
