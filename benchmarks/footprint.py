@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import load
 import processes
-from scenarios import SCENARIOS
+from scenarios import by_name
 from servers import RunningServer, Server, open_connections, request_hello
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STARTS = 10
 IDLE_CONNECTIONS = 5_000
 GROWTH_FROM, GROWTH_TO = 100_000, 1_000_000
-_HELLO = next(scenario for scenario in SCENARIOS if scenario.name == "hello-64")
+_HELLO = by_name("hello-64")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     """The samples of one round by the server's name; a server that failed is missing."""
 
 # Ratios are given against these, where they were measured.
-BASELINES = ("uvicorn", "granian", "hypercorn")
+BASELINES = ("uvicorn", "granian", "hypercorn", "bicorn-off")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,21 @@ def scenario_section(scenario: Scenario, servers: Sequence[Server], rounds: Sequ
     return f"## {scenario.title}\n\n`{scenario.name}`\n\n{_table(header, rows)}"
 
 
+def twin_line(twin: str, servers: Sequence[Server], rounds: Sequence[Round], twin_rounds: Sequence[Round]) -> str:
+    """Say of each server that ran both how `def` compares with its own `async def`."""
+    parts = []
+    for name in (server.name for server in servers):
+        both = [
+            (samples[name], twins[name])
+            for samples, twins in zip(rounds, twin_rounds, strict=True)
+            if name in samples and name in twins
+        ]
+        if both:
+            rate, cpu = _ratio(both, lambda sample: sample.rate), _ratio(both, lambda sample: sample.cpu_us)
+            parts.append(f"{name} {rate} and {cpu}")
+    return f"By the same server's `{twin}`, rate and CPU: {'; '.join(parts) or '–'}"
+
+
 def start_section(seconds: Mapping[str, float]) -> str:
     """Make the table of start-up times."""
     rows = [[name, f"{value * 1000:.0f}"] for name, value in seconds.items()]
@@ -113,7 +128,7 @@ def machine_section(seconds: int, rounds: int) -> str:
     """Say where and with what the figures were made; no paths and no names of hosts."""
     cores = os.cpu_count()
     servers = ("bicorn", "uvicorn", "granian", "hypercorn", "uvloop", "httptools", "websockets", "h2")
-    packages = (*servers, "starlette", "sse-starlette", "fastapi", "pydantic")
+    packages = (*servers, "starlette", "sse-starlette", "fastapi", "pydantic", "anyio", "sqlalchemy", "aiosqlite")
     lines = [
         f"- CPU: {_cpu_model()}, {cores} cores; {_memory_gibibytes()} GiB of memory",
         f"- Kernel: {platform.system()} {platform.release().split('-')[0]}",

@@ -6,10 +6,13 @@ Usage: python benchmarks/run.py [--help]. The method, and what the figures do no
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import datetime
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +23,7 @@ import footprint
 import generators
 import load
 import report
-from scenarios import SCENARIOS, Scenario
+from scenarios import SCENARIOS, USERS, Scenario, by_name
 from servers import SERVERS, RunningServer, Server, StartError, bicorn, make_certificate
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ def main() -> int:
         # The file of FileResponse; the servers inherit its name.
         os.environ["BENCH_FILE"] = str(scratch / "mebibyte")
         (scratch / "mebibyte").write_bytes(apps.MEBIBYTE)
+        os.environ["BENCH_DATABASE"] = str(scratch / "users.sqlite3")
+        _make_database(scratch / "users.sqlite3")
         bench.certificate = make_certificate(scratch)
         for name in options.scenarios:
             section = bench.run(name, scratch)
@@ -78,29 +83,44 @@ class Bench:
     def run(self, name: str, scratch: Path) -> str:
         """Measure a scenario or a footprint and return its section of the report."""
         # The footprints are those of HTTP/1.1.
-        servers = [server for server in self.servers if "http1" in server.protocols]
+        servers = [server for server in self.servers if "http1" in server.protocols and not server.is_variant]
         if name == "start":
             return report.start_section(footprint.start_seconds(servers, scratch))
         if name == "idle":
             return report.idle_section({server.name: footprint.idle(server, scratch) for server in servers})
         if name == "growth":
             return report.growth_section({server.name: footprint.growth(server, scratch) for server in servers})
-        return self._compare(next(scenario for scenario in SCENARIOS if scenario.name == name), scratch)
+        return self._compare(by_name(name), scratch)
 
     def _compare(self, scenario: Scenario, scratch: Path) -> str:
-        rounds: list[dict[str, load.Sample]] = []
-        servers = [server for server in self.servers if scenario.protocol in server.protocols]
+        """Measure a scenario, and its twin in the same rounds."""
+        scenarios = [scenario, by_name(scenario.twin)] if scenario.twin else [scenario]
+        # A server's run of a scenario and that of the twin are neighbours in time.
+        runs = [
+            (server, each)
+            for server in self.servers
+            for each in scenarios
+            if each.protocol in server.protocols and server in self._invited(each)
+        ]
+        rounds: dict[str, list[dict[str, load.Sample]]] = {each.name: [] for each in scenarios}
         for round_number in range(self.rounds):
+            for each in scenarios:
+                rounds[each.name].append({})
             # The order turns with each round: a drift of the machine hits every server alike.
-            turn = round_number % max(1, len(servers))
-            samples = {}
-            for server in (*servers[turn:], *servers[:turn]):
+            turn = round_number % max(1, len(runs))
+            for server, each in (*runs[turn:], *runs[:turn]):
                 try:
-                    samples[server.name] = self._measure_undisturbed(server, scenario, scratch)
+                    rounds[each.name][-1][server.name] = self._measure_undisturbed(server, each, scratch)
                 except (load.LoadError, StartError) as error:
-                    self.failures.append(f"{scenario.name}, {server.name}: {error}")
-            rounds.append(samples)
-        return report.scenario_section(scenario, self.servers, rounds)
+                    self.failures.append(f"{each.name}, {server.name}: {error}")
+        sections = [report.scenario_section(each, self._invited(each), rounds[each.name]) for each in scenarios]
+        if scenario.twin:
+            line = report.twin_line(scenario.twin, self.servers, rounds[scenario.name], rounds[scenario.twin])
+            sections.insert(1, line)
+        return "\n\n".join(sections)
+
+    def _invited(self, scenario: Scenario) -> list[Server]:
+        return [server for server in self.servers if not server.is_variant or server.name in scenario.variants]
 
     def _measure_undisturbed(self, server: Server, scenario: Scenario, scratch: Path) -> load.Sample:
         """Measure, again if something else used the machine meanwhile; the least disturbed sample counts."""
@@ -152,8 +172,17 @@ def _parse() -> argparse.Namespace:
     options.scenarios = _choose(parser, options.scenarios, scenarios, but="growth")
     if options.memory and "growth" not in options.scenarios:
         options.scenarios.append("growth")
+    # A scenario brings its twin along.
+    twins = {by_name(name).twin for name in options.scenarios if name not in FOOTPRINTS}
+    options.scenarios = [name for name in options.scenarios if name not in twins]
     chosen = _choose(parser, options.servers, servers)
-    options.servers = [server for server in SERVERS if server.name in chosen]
+    # Who names a variant wants to see it in every scenario.
+    is_named = options.servers is not None
+    options.servers = [
+        dataclasses.replace(server, is_variant=server.is_variant and not is_named)
+        for server in SERVERS
+        if server.name in chosen
+    ]
     options.servers += [_other_bicorn(parser, pair) for pair in options.bicorn]
     return options
 
@@ -173,6 +202,12 @@ def _choose(parser: argparse.ArgumentParser, value: str | None, known: list[str]
     if unknown := [name for name in names if name not in known]:
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
     return names
+
+
+def _make_database(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL)")
+        database.executemany("INSERT INTO users VALUES (?, ?, ?)", USERS)
 
 
 def _exit_on_signal(signum: int, _frame: object) -> NoReturn:

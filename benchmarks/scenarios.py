@@ -46,10 +46,16 @@ class Scenario:
     """Size of a WebSocket message; it is echoed and compared."""
     is_binary: bool = False
     """Binary WebSocket messages instead of text."""
+    twin: str = ""
+    """The name of the scenario with the same work in `async def`; measured in the same rounds and compared with."""
+    variants: tuple[str, ...] = ()
+    """The names of the servers that take part in this scenario, but not in all."""
 
 
 UPLOAD = bytes(range(256)) * 40
 ITEM = {"name": "unicorn", "price": 9.99, "tags": ["horn", "hoof"]}
+USERS = [(number, f"user {number}", f"user{number}@example.com") for number in range(1, 1001)]
+"""The rows of the SQLite file: id, name, email."""
 
 
 def _bytes(expected: bytes) -> Callable[[bytes], bool]:
@@ -66,6 +72,12 @@ def _is_hundred_events(body: bytes) -> bool:
 
 _is_hello = _bytes(apps.HELLO)
 _is_json = _json({"message": "Hello, world!"})
+_is_params = _json({"item_id": 42, "q": "horn", "limit": 5})
+_is_mine = _json({"user": {"name": "unicorn"}, "page": {"offset": 20, "limit": 100}})
+_is_user = _json(dict(zip(("id", "name", "email"), USERS[41], strict=True)))
+
+# `bicorn` itself is the third: --sync-endpoints auto.
+_SYNC_MODES = ("bicorn-pool", "bicorn-off")
 
 SCENARIOS = (
     Scenario("hello-1", "Raw ASGI hello, 1 connection", "apps:hello", 1, _is_hello),
@@ -82,20 +94,78 @@ SCENARIOS = (
         _bytes(apps.STREAMED_CHUNK * apps.STREAMED_CHUNKS),
     ),
     Scenario("sleep", "await asyncio.sleep(0.01), 256 connections", "apps:sleep", 256, _is_hello),
-    Scenario("starlette-json", "Starlette JSON", "starlette_app:app", 64, _is_json, path="/json"),
-    Scenario("fastapi-json", "FastAPI JSON, async def", "fastapi_app:app", 64, _is_json, path="/json"),
-    Scenario("fastapi-sync", "FastAPI JSON, def", "fastapi_app:app", 64, _is_json, path="/json-sync"),
     Scenario(
-        "fastapi-params",
-        "FastAPI with path and query parameters",
+        "starlette-def",
+        "Starlette JSON, def",
+        "starlette_app:app",
+        64,
+        _is_json,
+        path="/json-def",
+        twin="starlette-json",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "starlette-json",
+        "Starlette JSON, async def",
+        "starlette_app:app",
+        64,
+        _is_json,
+        path="/json",
+        variants=("bicorn-off",),
+    ),
+    Scenario(
+        "fastapi-def",
+        "FastAPI JSON, def",
         "fastapi_app:app",
         64,
-        _json({"item_id": 42, "q": "horn", "limit": 5}),
+        _is_json,
+        path="/json-def",
+        twin="fastapi-json",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "fastapi-json",
+        "FastAPI JSON, async def",
+        "fastapi_app:app",
+        64,
+        _is_json,
+        path="/json",
+        variants=("bicorn-off",),
+    ),
+    Scenario(
+        "fastapi-params-def",
+        "FastAPI with path and query parameters, def",
+        "fastapi_app:app",
+        64,
+        _is_params,
+        path="/items-def/42?q=horn&limit=5",
+        twin="fastapi-params",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "fastapi-params",
+        "FastAPI with path and query parameters, async def",
+        "fastapi_app:app",
+        64,
+        _is_params,
         path="/items/42?q=horn&limit=5",
     ),
     Scenario(
+        "fastapi-model-def",
+        "FastAPI POST with a pydantic model in and out, def",
+        "fastapi_app:app",
+        64,
+        _json(ITEM),
+        path="/items-def",
+        method="POST",
+        body=json.dumps(ITEM).encode(),
+        content_type="application/json",
+        twin="fastapi-model",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
         "fastapi-model",
-        "FastAPI POST with a pydantic model",
+        "FastAPI POST with a pydantic model in and out, async def",
         "fastapi_app:app",
         64,
         _json(ITEM),
@@ -103,6 +173,60 @@ SCENARIOS = (
         method="POST",
         body=json.dumps(ITEM).encode(),
         content_type="application/json",
+    ),
+    Scenario(
+        "fastapi-deps-def",
+        "FastAPI with two dependencies, def",
+        "fastapi_app:app",
+        64,
+        _is_mine,
+        path="/mine-def?token=token-unicorn&offset=20&limit=500",
+        twin="fastapi-deps-async",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "fastapi-deps-async",
+        "FastAPI with two dependencies, async def",
+        "fastapi_app:app",
+        64,
+        _is_mine,
+        path="/mine?token=token-unicorn&offset=20&limit=500",
+    ),
+    Scenario(
+        "fastapi-sleep-def",
+        "FastAPI time.sleep(0.02), 40 connections, def",
+        "fastapi_app:app",
+        40,
+        _is_json,
+        path="/sleep-def",
+        twin="fastapi-sleep-async",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "fastapi-sleep-async",
+        "FastAPI await asyncio.sleep(0.02), 40 connections, async def",
+        "fastapi_app:app",
+        40,
+        _is_json,
+        path="/sleep",
+    ),
+    Scenario(
+        "fastapi-sql-def",
+        "FastAPI reading a row of SQLite with SQLAlchemy, def",
+        "sql_app:app",
+        64,
+        _is_user,
+        path="/users-def/42",
+        twin="fastapi-sql-async",
+        variants=_SYNC_MODES,
+    ),
+    Scenario(
+        "fastapi-sql-async",
+        "FastAPI reading a row of SQLite with SQLAlchemy and aiosqlite, async def",
+        "sql_app:app",
+        64,
+        _is_user,
+        path="/users/42",
     ),
     Scenario(
         "ws-echo-64",
@@ -155,3 +279,8 @@ SCENARIOS = (
     Scenario("sse-100", "100 events by sse-starlette", "streaming_app:app", 64, _is_hundred_events, path="/events"),
     Scenario("file-1mib", "FileResponse of a 1 MiB file", "streaming_app:app", 64, _bytes(apps.MEBIBYTE), path="/file"),
 )
+
+
+def by_name(name: str) -> Scenario:
+    """Find a row."""
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)

@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ class Server:
     family: str = ""
     """What the ratios call it: the better of a family's servers counts. Empty: its own name."""
     python: str = sys.executable
+    is_variant: bool = False
+    """Takes part only in the scenarios that name it."""
 
     @property
     def label(self) -> str:
@@ -78,6 +80,11 @@ def bicorn(name: str = "bicorn", python: str = sys.executable) -> Server:
     )
 
 
+def _bicorn_with(sync_endpoints: str) -> Server:
+    server = bicorn(f"bicorn-{sync_endpoints}")
+    return replace(server, command=(*server.command, "--sync-endpoints", sync_endpoints), is_variant=True)
+
+
 def _granian(loop: str) -> Server:
     return Server(
         f"granian-{loop}",
@@ -98,6 +105,8 @@ def _granian(loop: str) -> Server:
 
 SERVERS = (
     bicorn(),
+    _bicorn_with("pool"),
+    _bicorn_with("off"),
     Server(
         "uvicorn",
         ("-m", "uvicorn", *_UVICORN_OPTIONS, "--http", "httptools"),

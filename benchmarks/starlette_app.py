@@ -1,4 +1,4 @@
-"""The Starlette application under load: one JSON route and no middleware of its own."""
+"""The Starlette application under load: one JSON route of each kind of function and no middleware of its own."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,4 +11,9 @@ async def json(_request: Request) -> JSONResponse:
     return JSONResponse({"message": "Hello, world!"})
 
 
-app = Starlette(routes=[Route("/json", json)])
+def json_def(_request: Request) -> JSONResponse:
+    """Answer the same from a plain function, which Starlette runs in a thread."""
+    return JSONResponse({"message": "Hello, world!"})
+
+
+app = Starlette(routes=[Route("/json", json), Route("/json-def", json_def)])
