@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.sync_endpoints import (
+    apps_context,
     apps_dependencies,
     apps_exceptions,
     apps_forms,
+    apps_middleware,
     apps_parameters,
     apps_responses,
+    apps_routing,
 )
 from tests.sync_endpoints.families import Case, Family
 from tests.sync_endpoints.observation import Stages, assert_same
@@ -20,6 +23,9 @@ FAMILIES: list[Family] = [
     *apps_dependencies.FAMILIES,
     *apps_exceptions.FAMILIES,
     *apps_responses.FAMILIES,
+    *apps_routing.FAMILIES,
+    *apps_middleware.FAMILIES,
+    *apps_context.FAMILIES,
 ]
 
 REQUESTS = [(family, kind, case) for family in FAMILIES for kind, case in family.requests()]
