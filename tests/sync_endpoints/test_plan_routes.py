@@ -174,7 +174,7 @@ class Scheme(security.HTTPBearer):
     ids=lambda dependency: getattr(dependency, "__name__", type(dependency).__name__),
 )
 def test_dependency_that_needs_no_loop(dependency: Any) -> None:
-    def endpoint(value: Annotated[Any, Depends(dependency)]) -> None: ...
+    def endpoint(value: int = Depends(dependency)) -> None: ...
 
     app = FastAPI()
     app.add_api_route("/parameter", endpoint, methods=["POST"])

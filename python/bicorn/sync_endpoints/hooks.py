@@ -6,6 +6,7 @@ loop thread and costs nothing there. Outside of the lane every hook does what it
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def install_hooks(to_loop: Callable[[], Awaitable[None]], is_driving: Callable[[
         holder = loaded(module)
         original = None if holder is None else vars(holder).get(name)
         if original is not None and not hasattr(original, "bicorn_original"):
-            replacement = hook(original)
+            replacement: Any = functools.update_wrapper(hook(original), original)
             replacement.bicorn_original = original
             setattr(holder, name, replacement)
 

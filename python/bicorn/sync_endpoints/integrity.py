@@ -100,6 +100,10 @@ def _foreign_origin(value: Any) -> str | None:
     if isinstance(value, FunctionType) or (isinstance(value, type) and not issubclass(type(value), type)):
         # An object that says it is a function: a wrapper of wrapt, or a mock.
         return _origin_of_type(type(value))
+    if type(value).__module__ == "functools":
+        # A partial or a cache is no more than what it calls.
+        called = getattr(value, "func", None) or getattr(value, "__wrapped__", None)
+        return None if called is None else _foreign_origin(called)
     origin = _origin_of_type(value if isinstance(value, type) else type(value))
     return None if _is_trusted(origin) else origin
 

@@ -36,7 +36,7 @@ def _plan(app: Any) -> LanePlan:
         return LanePlan((), None, (), obstacle)
 
     walk = Walk(root_path=getattr(inside, "root_path", None) or None)
-    around = Around()
+    around = Around(mounted=(id(inside),))
     if is_exactly(inside, ROUTER):
         walk.add_router(inside, around)
     else:
