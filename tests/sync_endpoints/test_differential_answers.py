@@ -13,6 +13,7 @@ from tests.sync_endpoints import (
     apps_parameters,
     apps_responses,
     apps_routing,
+    apps_threads,
 )
 from tests.sync_endpoints.families import Case, Family
 from tests.sync_endpoints.observation import Stages, assert_same
@@ -26,6 +27,7 @@ FAMILIES: list[Family] = [
     *apps_routing.FAMILIES,
     *apps_middleware.FAMILIES,
     *apps_context.FAMILIES,
+    *apps_threads.FAMILIES,
 ]
 
 REQUESTS = [(family, kind, case) for family in FAMILIES for kind, case in family.requests()]
