@@ -43,7 +43,7 @@ def find_replaced() -> str | None:
     """Return what in the frameworks was replaced and by whom, or None if nothing was."""
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
-        if type(module) is not ModuleType or not _is_checked_module(name):
+        if not isinstance(module, ModuleType) or not _is_checked_module(name):
             continue
         for attribute, value in list(vars(module).items()):
             # What the import system notes is no part of a module: `__loader__` may be anyone's.
