@@ -15,9 +15,9 @@ use std::time::Duration;
 use clap::{ArgAction, ValueHint};
 
 use crate::values::{
-    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel, TRUTH,
-    TlsVersions, WebSockets, deadline, limit, non_empty_path, parse_header, parse_switch, positive, seconds,
-    whole_number,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
+    SyncEndpoints, TRUTH, TlsVersions, WebSockets, deadline, limit, non_empty_path, parse_header,
+    parse_switch, positive, seconds, whole_number,
 };
 
 const APPLICATION: &str = "Application";
@@ -149,6 +149,27 @@ pub struct Settings {
         value_name = "COUNT", default_value_t = 1, value_parser = whole_number::<usize>(1..=64)
     )]
     pub io_threads: usize,
+
+    /// Where functions that are no coroutines run: endpoints, dependencies and handlers written with def
+    ///
+    /// Looked at when the application is Starlette's, FastAPI's or another one that uses anyio. bicorn main:app
+    /// --show-lanes tells which way each route goes, and why.
+    #[arg(
+        help_heading = PROCESSING, long,
+        value_enum, value_name = "MODE", default_value_t = SyncEndpoints::Auto
+    )]
+    pub sync_endpoints: SyncEndpoints,
+
+    /// Functions that may run at once in endpoint threads
+    ///
+    /// Sets the total_tokens of anyio's default limiter; the application may still change it while it starts. Left
+    /// out: anyio's default, which is 40.
+    #[arg(help_heading = PROCESSING, long, value_name = "COUNT", value_parser = positive::<usize>)]
+    pub endpoint_threads: Option<usize>,
+
+    /// Print which way each route's requests go, endpoint thread or event loop, and why; then leave
+    #[arg(help_heading = PROCESSING, long, default_value_t = false)]
+    pub show_lanes: bool,
 
     /// Open connections, or running requests, at which the next request is answered with 503
     ///

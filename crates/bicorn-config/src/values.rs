@@ -139,6 +139,17 @@ impl AsgiSpec {
     }
 }
 
+/// Where functions that are no coroutines run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SyncEndpoints {
+    /// Whole requests in endpoint threads where that is proven to make no difference; else as pool
+    Auto,
+    /// Single functions in endpoint threads, in place of anyio's
+    Pool,
+    /// In anyio's threads, as under uvicorn
+    Off,
+}
+
 /// What to do about the ASGI lifespan protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Lifespan {
