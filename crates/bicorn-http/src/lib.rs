@@ -23,6 +23,7 @@ pub mod http1;
 pub mod http2;
 pub mod mailbox;
 pub mod output;
+pub mod routes;
 pub mod status;
 pub mod websocket;
 
