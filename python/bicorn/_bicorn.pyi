@@ -1,7 +1,7 @@
-"""The Rust half of bicorn. Only `main`, `config`, `server` and `logging` touch it."""
+"""The Rust half of bicorn. Only `main`, `config`, `server`, `threads` and `logging` touch it."""
 
-from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from contextvars import Context
 from typing import Any, final
 
@@ -12,7 +12,10 @@ __all__ = [
     "HttpServer",
     "Settings",
     "__version__",
+    "call_here",
+    "is_driving",
     "parse_command_line",
+    "to_loop",
 ]
 
 __version__: str
@@ -36,6 +39,15 @@ def parse_command_line(arguments: Sequence[str], environment: Mapping[str, str],
     Raises:
         CommandLineExit: There is something to print instead of a server to run.
     """
+
+def to_loop() -> Awaitable[None]:
+    """Return what to await in order to go on in the event loop: free there, a move from an endpoint thread."""
+
+def is_driving() -> bool:
+    """Tell whether this is an endpoint thread that drives a request, and framework code runs, not the user's function."""
+
+def call_here(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a function here and now, in a copy of the current context."""
 
 @final
 class Settings:
@@ -86,6 +98,8 @@ class HttpServer:
         access_log_target: AccessLogTarget | None,
         request_limit: int | None,
         on_change: Callable[[], object],
+        resume: Callable[..., Awaitable[None]],
+        on_other_app: Callable[[], object],
     ) -> HttpServer: ...
     def start(self, loop: AbstractEventLoop, context: Context, listeners: Sequence[int]) -> None:
         """Duplicate the listening sockets' descriptors and serve them; `loop` must be running in this thread."""
@@ -95,6 +109,47 @@ class HttpServer:
         """Close idle connections; busy ones close after the response in flight."""
     def cancel_tasks(self, message: str) -> int:
         """Cancel every running request task and return how many there were."""
+    def use_endpoint_threads(
+        self, *, context: Context, enter: Callable[[], object], limiter: object, locals: object
+    ) -> None:
+        """Have endpoint threads: call it before `start`.
+
+        Args:
+            context: What the context of each request that is driven there is a copy of.
+            enter: Called in each new thread; what it returns is kept while the thread lives.
+            limiter: Its `total_tokens` is how many threads there may be, looked at again and again.
+            locals: Where `current_cancel_scope` is set for a call that has one.
+        """
+    def open_lanes(
+        self,
+        routes: Sequence[tuple[Sequence[str] | None, Sequence[tuple[str, str]] | None, str, bool]],
+        root_path: str | None,
+        guards: Sequence[Sized],
+    ) -> None:
+        """Send requests of proven routes to endpoint threads.
+
+        Args:
+            routes: `(methods, parts, name, is_proven)` in the order of matching; see `bicorn.sync_endpoints.RouteLane`.
+            root_path: What stands in the scope when routes are matched; None: the server's.
+            guards: The lanes close when one has another length than it has now, and `on_other_app` is called.
+        """
+    def call_in_thread(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        context: Context,
+        scope: object | None,
+        key: int,
+    ) -> Future[Any] | None:
+        """Call a function in an endpoint thread; None when there is no room.
+
+        Args:
+            scope: The cancel scope that `anyio.from_thread.check_cancelled` looks at.
+            key: Stands for the function: whether it blocks is learned from its calls.
+        """
+    @property
+    def endpoint_figures(self) -> tuple[int, int, int, int, int, float]:
+        """Endpoint threads: how many, how many busy, their limit, jobs queued, jobs taken, seconds those had waited."""
     def close(self) -> None:
         """End every connection and the I/O threads. May be called twice."""
     @property

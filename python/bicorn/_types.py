@@ -22,6 +22,7 @@ ASGIApplication = ASGI2Application | ASGI3Application
 LifespanType = Literal["auto", "on", "off"]
 LoopFactoryType = Literal["none", "auto", "asyncio", "uvloop"]
 AsgiSpecType = Literal["2.3", "2.5"]
+SyncEndpointsType = Literal["auto", "pool", "off"]
 WSProtocolType = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 InterfaceType = Literal["auto", "asgi3", "asgi2", "wsgi"]
 

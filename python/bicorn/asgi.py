@@ -16,6 +16,9 @@ else:
     from asyncio import iscoroutinefunction
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+    from contextvars import Context
+
     from bicorn._types import (
         ASGI2Application,
         ASGI3Application,
@@ -39,6 +42,42 @@ async def run_asgi(app: ASGI3Application, scope: Scope, receive: Receive, send: 
         exchange.failed(error)
     else:
         exchange.returned(result)
+
+
+class _Resumed:
+    """A coroutine that was begun elsewhere, in a context of its own, as something to await.
+
+    For what a task cannot do by itself: enter a given context (Python before 3.12), or wait first for what the coroutine
+    has yielded already.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], context: Context, yielded: object) -> None:
+        self._coroutine = coroutine
+        self._context = context
+        self._yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        run, send, throw = self._context.run, self._coroutine.send, self._coroutine.throw
+        yielded = self._yielded
+        try:
+            while True:
+                try:
+                    if yielded is not None:
+                        yield yielded
+                except BaseException as error:
+                    yielded = run(throw, error)
+                else:
+                    yielded = run(send, None)
+                    if yielded is None:
+                        # A bare yield: one turn of the loop.
+                        yield
+        except StopIteration:
+            return
+
+
+async def resume(coroutine: Coroutine[Any, Any, None], context: Context, yielded: object) -> None:
+    """Go on with a request that was begun in an endpoint thread and needs the event loop."""
+    await _Resumed(coroutine, context, yielded)
 
 
 class ASGI2Middleware:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         LifespanType,
         LoopFactoryType,
         PathsType,
+        SyncEndpointsType,
         WSProtocolType,
     )
     from bicorn.lifespan import LifespanOff, LifespanOn
@@ -116,6 +117,8 @@ class Config:
         *,
         asgi_spec: AsgiSpecType = "2.3",
         io_threads: int = 1,
+        sync_endpoints: SyncEndpointsType = "auto",
+        endpoint_threads: int | None = None,
         limit_request_head: int = 65_536,
         limit_request_fields: int = 100,
         limit_request_target: int = 16_384,
@@ -179,6 +182,8 @@ class Config:
         self.reset_contextvars = reset_contextvars
         self.asgi_spec = asgi_spec
         self.io_threads = io_threads
+        self.sync_endpoints = sync_endpoints
+        self.endpoint_threads = endpoint_threads
         self.limit_request_head = limit_request_head
         self.limit_request_fields = limit_request_fields
         self.limit_request_target = limit_request_target

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         LifespanType,
         LoopFactoryType,
         PathsType,
+        SyncEndpointsType,
         WSProtocolType,
     )
     from bicorn.log_config import LogConfig
@@ -110,6 +111,8 @@ def run(
     reset_contextvars: bool = False,
     asgi_spec: AsgiSpecType = "2.3",
     io_threads: int = 1,
+    sync_endpoints: SyncEndpointsType = "auto",
+    endpoint_threads: int | None = None,
     limit_request_head: int = 65_536,
     limit_request_fields: int = 100,
     limit_request_target: int = 16_384,
@@ -124,17 +127,18 @@ def run(
     http2_timeout_idle: float = 75.0,
     http2_ping_interval: float = 20.0,
     http2_ping_timeout: float = 20.0,
+    show_lanes: bool = False,
 ) -> None:
     """Serve an app, or what its import string names, until a signal ends it.
 
     The options are those of `Config`. `app_dir` is where to look for the app: "" is the current directory,
-    None leaves `sys.path` alone.
+    None leaves `sys.path` alone. `show_lanes` prints which way each route's requests go instead of serving them.
 
     Raises:
         SystemExit: With code 3; the server did not start, and stderr says why.
     """
     options = {**locals()}
-    del options["app_dir"]
+    del options["app_dir"], options["show_lanes"]
     if app_dir is not None:
         sys.path.insert(0, app_dir)
 
@@ -156,6 +160,12 @@ def run(
         sys.exit(STARTUP_FAILURE)
     # Before there is a loop: the app's modules may run loops of their own while they are imported.
     config.load_app()
+    if show_lanes:
+        from bicorn.sync_endpoints import format_lanes, plan_lanes
+
+        config.load()
+        print(format_lanes(plan_lanes(config.loaded_app)).rstrip())
+        return
     server = Server(config)
     # Raised by a SIGINT that has been answered.
     with suppress(KeyboardInterrupt):

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING
 
 from bicorn._bicorn import AccessLogTarget, HttpServer
 from bicorn.access_log import access_log_conditions
-from bicorn.asgi import run_asgi
+from bicorn.asgi import resume, run_asgi
 from bicorn.constants import STARTUP_FAILURE
 from bicorn.listeners import ListenerGroup, log_running, open_listeners, start_listening
 from bicorn.logging import style
 from bicorn.loops import run_in_new_loop
 from bicorn.signals import HANDLED_SIGNALS, signals_blocked
+from bicorn.threads import SyncEndpoints
 
 if TYPE_CHECKING:
     import socket
@@ -94,6 +95,7 @@ class Server:
         self._captured_signals: list[int] = []
         # Where `startup` ran, and what wakes `_wait_until` there.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sync_endpoints: SyncEndpoints | None = None
         self._changed: asyncio.Event
 
     @property
@@ -166,6 +168,7 @@ class Server:
         """
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._sync_endpoints = SyncEndpoints(self.config)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -180,6 +183,7 @@ class Server:
         uds = self.config.uds if sockets is None and self.config.fd is None else None
         self.servers = [ListenerGroup(group, http_server, self._wait_until, uds) for group in groups]
         context = contextvars.Context() if self.config.reset_contextvars else contextvars.copy_context()
+        self._sync_endpoints.start(http_server, context)
         with signals_blocked():
             http_server.start(self._loop, context, [listener.fileno() for group in groups for listener in group])
         if sockets is None:
@@ -202,6 +206,8 @@ class Server:
             access_log_target=None if target is None else _access_log_target(target),
             request_limit=self.limit_max_requests,
             on_change=self._changed.set,
+            resume=resume,
+            on_other_app=self._sync_endpoints.on_other_app,
         )
 
     async def _open_listeners(self, sockets: list[socket.socket] | None) -> list[list[socket.socket]]:
@@ -288,6 +294,8 @@ class Server:
         """End everything that is still open, waiting for nothing; may be called twice."""
         for group in self.servers:
             group.close()
+        if self._sync_endpoints is not None:
+            self._sync_endpoints.stop()
         if self.server_state.http_server is not None:
             self.server_state.http_server.close()
 

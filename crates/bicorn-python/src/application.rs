@@ -1,4 +1,5 @@
-//! Python, as `bicorn-server` sees it: a queue.
+//! Python, as `bicorn-server` sees it: two queues. What is proven to end in a plain function goes to the endpoint threads,
+//! everything else to the loop thread.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -7,12 +8,18 @@ use bicorn_http::Exchange;
 use bicorn_http::websocket::seam::Handshake;
 use bicorn_server::{Application, ConnectionInfo, Notice};
 
+use crate::endpoints::lane::Switch;
+use crate::endpoints::{EndpointThreads, Job};
 use crate::handoff::{Arrival, HandOff, Incoming};
 
-/// Hands everything to the loop thread.
+/// Hands everything over.
 #[derive(Clone)]
 pub(crate) struct PythonApplication {
     pub(crate) handoff: Arc<HandOff>,
+    /// Which way an exchange goes.
+    pub(crate) switch: Arc<Switch>,
+    /// `None` where sync endpoints are anyio's.
+    pub(crate) threads: Option<Arc<EndpointThreads>>,
 }
 
 impl PythonApplication {
@@ -23,11 +30,20 @@ impl PythonApplication {
 
 impl Application for PythonApplication {
     fn poll_ready(&self, waker: &Waker) -> Poll<()> {
+        // An endpoint thread that makes room wakes nobody: an I/O thread that waits for room is woken by the loop.
         self.handoff.poll_ready(waker)
     }
 
     fn handle(&self, exchange: Exchange, connection: &Arc<ConnectionInfo>) {
-        self.push(Incoming::Http(exchange), connection);
+        let Some(threads) = self.threads.as_ref().filter(|threads| threads.has_room()) else {
+            return self.push(Incoming::Http(exchange), connection);
+        };
+        let Some(endpoint) = self.switch.endpoint(&exchange.head) else {
+            return self.push(Incoming::Http(exchange), connection);
+        };
+        let arrival = Arrival { incoming: Incoming::Http(exchange), connection: Arc::clone(connection) };
+        // There is room; if that were ever wrong, dropping the exchange closes its connection.
+        let _ = threads.push(Job::exchange(arrival, endpoint));
     }
 
     fn handle_websocket(&self, handshake: Handshake, connection: &Arc<ConnectionInfo>) {
@@ -36,6 +52,9 @@ impl Application for PythonApplication {
 
     fn notify(&self) {
         self.handoff.notify();
+        if let Some(threads) = &self.threads {
+            threads.notify();
+        }
     }
 
     fn notice(&self, notice: Notice) {

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::asgi::exchange::AsgiExchange;
+use crate::endpoints::driver;
 use crate::handoff::lock;
 
 /// Ready at once, with `None`. One serves all: it has no state.
@@ -92,6 +93,10 @@ impl Waiting {
             }
             if let Some(result) = self.exchange.try_finish(py, self.purpose)? {
                 return Err(PyStopIteration::new_err((result,)));
+            }
+            if driver::is_driving() {
+                // Bare `None` tells the driver that this needs the event loop; there, this step is made again.
+                return Ok(py.None());
             }
             let future = self.exchange.wait(py, self.purpose)?;
             *lock(&self.future) = Some(future.call_method0("__await__")?.unbind());

@@ -93,4 +93,28 @@ impl EventLoop {
             }
         }
     }
+
+    /// Whether a task can run in a context that is not its own copy.
+    pub(crate) fn enters_contexts(&self) -> bool {
+        matches!(self.spawn, Spawn::Eager { .. })
+    }
+
+    /// Run a coroutine, which may have begun, as a task in this very context.
+    pub(crate) fn spawn_in<'py>(
+        &self,
+        py: Python<'py>,
+        coroutine: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match &self.spawn {
+            Spawn::Eager { task, keywords } => {
+                let keywords = keywords.bind(py).copy()?;
+                keywords.set_item(intern!(py, "context"), context)?;
+                task.bind(py).call((coroutine,), Some(&keywords))
+            }
+            Spawn::Scheduled { create_task } => {
+                context.call_method1(intern!(py, "run"), (create_task, coroutine))
+            }
+        }
+    }
 }

@@ -3,16 +3,18 @@
 //! Exchanges come in from `application.rs` on any I/O thread and go out in `loop_thread.rs`. An I/O thread
 //! that has pushed something notifies before it sleeps: that writes to an eventfd which the loop watches, and
 //! only if the loop sleeps.
-//! Nothing here attaches to Python: a slow application must never stop the sockets.
+//! Nothing here attaches to Python: a slow application must never stop the sockets. Endpoint threads use the same road
+//! for what they have for the loop.
 //!
 //! ```text
 //!   Parked ──notify: write the eventfd──▶ Notified ──drain begins──▶ Running ──queue empty──▶ Parked
 //! ```
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use bicorn_http::Exchange;
 use bicorn_http::websocket::seam::Handshake;
@@ -20,6 +22,7 @@ use bicorn_server::{ConnectionInfo, Notice};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 
+use crate::endpoints::{Finished, Moved};
 use crate::wake_event::WakeEvent;
 
 /// Exchanges that may wait for the loop thread. Connections beyond it keep theirs and read nothing more:
@@ -32,6 +35,9 @@ const QUEUE_NOTICES: usize = 1024;
 /// Content that the socket has taken may stay in memory up to this while the loop has nothing to do; a
 /// wake-up for each large response costs more than it frees.
 const RELEASE_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often an endpoint thread that stands back looks whether the loop thread has begun.
+const STEP: Duration = Duration::from_micros(20);
 
 const RUNNING: u8 = 0;
 const PARKED: u8 = 1;
@@ -77,8 +83,24 @@ pub(crate) struct HandOff {
     blocked: Mutex<Vec<Waker>>,
     /// Python objects that an I/O thread is done with.
     released: Mutex<Released>,
+    /// What endpoint threads have for the loop; bounded by what was given to them.
+    endpoints: Mutex<FromEndpoints>,
     state: AtomicU8,
+    /// When the loop was last woken, in nanoseconds since `born`.
+    woken_at: AtomicU64,
+    born: Instant,
     event: WakeEvent,
+}
+
+/// What endpoint threads have for the loop thread.
+#[derive(Default)]
+pub(crate) struct FromEndpoints {
+    /// Calls that are over.
+    pub(crate) finished: Vec<Finished>,
+    /// Exchanges that need the loop to go on.
+    pub(crate) moved: Vec<Moved>,
+    /// Exchanges that were not begun, because the application is another one than when their route was proven.
+    pub(crate) turned_back: Vec<Arrival>,
 }
 
 #[derive(Default)]
@@ -100,7 +122,10 @@ impl HandOff {
             notices: Mutex::default(),
             blocked: Mutex::default(),
             released: Mutex::default(),
+            endpoints: Mutex::default(),
             state: AtomicU8::new(PARKED),
+            woken_at: AtomicU64::new(0),
+            born: Instant::now(),
             event: WakeEvent::new()?,
         })
     }
@@ -152,8 +177,46 @@ impl HandOff {
     pub(crate) fn notify(&self) {
         let is_asleep = self.state.load(Ordering::SeqCst) == PARKED && !self.is_empty();
         if is_asleep && self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
+            self.woken_at.store(self.now(), Ordering::Relaxed);
             self.event.set();
         }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the loop thread was woken so long ago and has not begun: it waits for the interpreter.
+    pub(crate) fn is_waiting(&self, time: Duration) -> bool {
+        self.state.load(Ordering::Relaxed) == NOTIFIED
+            && Duration::from_nanos(self.now().saturating_sub(self.woken_at.load(Ordering::Relaxed))) >= time
+    }
+
+    /// Wait, detached, until the loop thread has begun or the time is over.
+    pub(crate) fn wait_until_begun(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while self.state.load(Ordering::Relaxed) == NOTIFIED && Instant::now() < deadline {
+            std::thread::park_timeout(STEP);
+        }
+    }
+
+    /// A call of the loop's is over.
+    pub(crate) fn finish(&self, finished: Finished) {
+        lock(&self.endpoints).finished.push(finished);
+    }
+
+    /// An exchange goes on in the loop.
+    pub(crate) fn move_to_loop(&self, moved: Moved) {
+        lock(&self.endpoints).moved.push(moved);
+    }
+
+    /// An exchange is the loop's after all.
+    pub(crate) fn turn_back(&self, arrival: Arrival) {
+        lock(&self.endpoints).turned_back.push(arrival);
+    }
+
+    pub(crate) fn take_from_endpoints(&self) -> FromEndpoints {
+        std::mem::take(&mut *lock(&self.endpoints))
     }
 
     /// The loop thread begins to work: nobody needs to wake it.
@@ -189,6 +252,7 @@ impl HandOff {
             && lock(&self.woken).is_empty()
             && lock(&self.notices).is_empty()
             && lock(&self.released).bytes < RELEASE_BYTES
+            && lock(&self.endpoints).is_empty()
     }
 
     /// The next exchange.
@@ -212,6 +276,12 @@ impl HandOff {
 
     pub(crate) fn take_released(&self) -> Vec<Borrowed> {
         std::mem::take(&mut *lock(&self.released)).objects
+    }
+}
+
+impl FromEndpoints {
+    fn is_empty(&self) -> bool {
+        self.finished.is_empty() && self.moved.is_empty() && self.turned_back.is_empty()
     }
 }
 

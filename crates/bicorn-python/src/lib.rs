@@ -1,17 +1,19 @@
 //! `bicorn._bicorn`: the border between Rust and Python, and the only crate that knows Python.
 //!
 //! ```text
-//!   I/O threads (bicorn-server) ──▶ application ──▶ handoff ──▶ loop_thread ──▶ asgi ──▶ the application
-//!                                                                    ▲
+//!   I/O threads (bicorn-server) ──▶ application ──┬─▶ handoff ──▶ loop_thread ──▶ asgi ──▶ the application
+//!                                                 └─▶ endpoints ──────────────────▲
 //!                                                    server, settings, logging ◀── python/bicorn
 //! ```
-//! Only the loop thread attaches. Scope, receive and send live here because they are hot; lifespan, signals,
+//! Only the loop thread and endpoint threads attach. Scope, receive and send live here because they are hot; lifespan, signals,
 //! imports and logging set-up live in Python because they are not.
 #![deny(unsafe_code)]
 
 mod application;
 mod asgi;
 mod awaitable;
+mod calling;
+mod endpoints;
 mod event_loop;
 #[expect(unsafe_code, reason = "the one place for it")]
 mod ffi;
@@ -30,6 +32,8 @@ use pyo3::prelude::*;
 mod _bicorn {
     #[pymodule_export]
     use crate::asgi::disconnect::ClientDisconnected;
+    #[pymodule_export]
+    use crate::endpoints::python::{call_here, is_driving, to_loop};
     #[pymodule_export]
     use crate::logging::AccessLogTarget;
     #[pymodule_export]

@@ -1,29 +1,27 @@
 //! The event loop's side of the hand-off: batches of exchanges become tasks, answers leave in batches.
 //!
-//! Everything here runs on the loop thread, attached. Locks are for the type system only: they are never
-//! contended, and never held while Python code runs.
+//! What takes batches runs on the loop thread, attached; what an exchange asks for comes from endpoint threads, too. Locks
+//! are never held while Python code runs, and hardly ever contended. `calling.rs` begins exchanges.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use bicorn_http::websocket::seam::Handshake;
-use bicorn_http::{Exchange, Mailbox};
-use bicorn_server::{ConnectionInfo, Server};
+use bicorn_http::Mailbox;
+use bicorn_server::{Notice, Server};
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use slab::Slab;
 
 use crate::asgi::exchange::AsgiExchange;
 use crate::asgi::http::HttpExchange;
-use crate::asgi::scope::ScopeBuilder;
-use crate::asgi::websocket::WebSocketExchange;
+use crate::asgi::scope::{ScopeBuilder, ScopeFacts};
 use crate::awaitable::Ready;
+use crate::endpoints::lane::Switch;
+use crate::endpoints::{EndpointThreads, driver};
 use crate::event_loop::EventLoop;
-use crate::handoff::{Arrival, HandOff, Incoming, lock};
-use crate::logging::{AccessFacts, Logs};
+use crate::handoff::{HandOff, lock};
+use crate::logging::Logs;
 
 /// A batch ends after this many exchanges or this time, whichever comes first; then timers and the
 /// application's own sockets get their turn.
@@ -38,6 +36,10 @@ const NOTIFY_EXCHANGES: usize = 8;
 pub(crate) struct Links {
     /// The ASGI application.
     pub(crate) app: Py<PyAny>,
+    /// `bicorn.asgi.resume`: goes on with a coroutine that was begun elsewhere.
+    pub(crate) resume: Py<PyAny>,
+    /// Called when the application is another one than when its routes were proven.
+    pub(crate) on_other_app: Py<PyAny>,
     /// `bicorn.asgi.run_asgi`: awaits the application and reports how it ended.
     pub(crate) run_asgi: Py<PyAny>,
     /// Called when something changed that the program around the server waits for.
@@ -50,13 +52,13 @@ pub(crate) struct Parts {
     pub(crate) links: Links,
     pub(crate) limits: LoopLimits,
     pub(crate) logs: Logs,
-    pub(crate) scopes: ScopeBuilder,
+    pub(crate) scopes: ScopeFacts,
 }
 
 /// An exchange whose application is suspended, or waits for news.
-struct Running {
+pub(super) struct Running {
     exchange: AsgiExchange,
-    task: Option<Py<PyAny>>,
+    pub(super) task: Option<Py<PyAny>>,
 }
 
 /// Limits that are enforced where exchanges meet the application.
@@ -75,13 +77,17 @@ pub(crate) struct LoopLimits {
 /// The state of one server on its loop thread.
 pub(crate) struct LoopThread {
     handoff: Arc<HandOff>,
-    links: Mutex<Option<Links>>,
-    limits: LoopLimits,
+    pub(super) links: Mutex<Option<Links>>,
+    pub(super) limits: LoopLimits,
     logs: Logs,
-    scopes: Mutex<ScopeBuilder>,
+    scope_facts: ScopeFacts,
+    /// The loop thread's own.
+    pub(super) scopes: Mutex<ScopeBuilder>,
+    switch: Arc<Switch>,
+    endpoint_threads: Mutex<Option<Arc<EndpointThreads>>>,
     ready: Py<Ready>,
     event_loop: OnceLock<EventLoop>,
-    running: Mutex<Slab<Running>>,
+    pub(super) running: Mutex<Slab<Running>>,
     /// Exchanges whose head waits for the end of the tick.
     held: Mutex<Vec<Py<HttpExchange>>>,
     /// I/O threads that have commands to hear of.
@@ -89,7 +95,7 @@ pub(crate) struct LoopThread {
     /// A batch is being worked on, or a flush is planned: what is sent now will leave with it.
     will_flush: AtomicBool,
     is_draining: AtomicBool,
-    tasks: AtomicUsize,
+    pub(super) tasks: AtomicUsize,
     responses: AtomicU64,
     /// Messages of WebSockets that were sent.
     messages: AtomicUsize,
@@ -104,7 +110,10 @@ impl LoopThread {
             links: Mutex::new(Some(links)),
             limits,
             logs,
-            scopes: Mutex::new(scopes),
+            scopes: Mutex::new(ScopeBuilder::new(py, &scopes)?),
+            scope_facts: scopes,
+            switch: Arc::default(),
+            endpoint_threads: Mutex::default(),
             ready: Py::new(py, Ready)?,
             event_loop: OnceLock::new(),
             running: Mutex::default(),
@@ -139,8 +148,33 @@ impl LoopThread {
         *lock(&self.links) = None;
         let running = std::mem::take(&mut *lock(&self.running));
         let held = std::mem::take(&mut *lock(&self.held));
-        drop((running, held));
+        self.switch.close();
+        drop((running, held, self.handoff.take_from_endpoints()));
         server
+    }
+
+    /// A scope builder for another thread.
+    pub(crate) fn new_scopes(&self, py: Python<'_>) -> PyResult<ScopeBuilder> {
+        ScopeBuilder::new(py, &self.scope_facts)
+    }
+
+    /// Which way exchanges go.
+    pub(crate) fn switch(&self) -> &Arc<Switch> {
+        &self.switch
+    }
+
+    /// From now on there are endpoint threads.
+    pub(crate) fn set_endpoint_threads(&self, threads: Arc<EndpointThreads>) {
+        *lock(&self.endpoint_threads) = Some(threads);
+    }
+
+    pub(crate) fn endpoint_threads(&self) -> Option<Arc<EndpointThreads>> {
+        lock(&self.endpoint_threads).clone()
+    }
+
+    /// Give them up: for their end. Breaks the cycle between them and this.
+    pub(crate) fn take_endpoint_threads(&self) -> Option<Arc<EndpointThreads>> {
+        lock(&self.endpoint_threads).take()
     }
 
     pub(crate) fn handoff(&self) -> &Arc<HandOff> {
@@ -178,20 +212,6 @@ impl LoopThread {
         self.event_loop.get().ok_or_else(|| PyRuntimeError::new_err("the server was not started"))
     }
 
-    /// Cancel every running task; returns how many there were.
-    pub(crate) fn cancel_tasks(&self, py: Python<'_>, message: &str) -> PyResult<usize> {
-        let tasks: Vec<_> = lock(&self.running)
-            .iter()
-            .filter_map(|(_, running)| running.task.as_ref().map(|task| task.clone_ref(py)))
-            .collect();
-        for task in &tasks {
-            let keywords = PyDict::new(py);
-            keywords.set_item("msg", message)?;
-            task.bind(py).call_method("cancel", (), Some(&keywords))?;
-        }
-        Ok(tasks.len())
-    }
-
     /// Take a batch from the hand-off. The loop calls this when it was woken, and again while there is work.
     pub(crate) fn drain(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
         self.handoff.begin();
@@ -213,6 +233,7 @@ impl LoopThread {
         for notice in self.handoff.take_notices() {
             self.hear(py, &notice)?;
         }
+        self.take_from_endpoints(py)?;
         for key in self.handoff.take_woken() {
             let exchange = lock(&self.running).get(key).map(|running| running.exchange.clone_ref(py));
             if let Some(exchange) = exchange {
@@ -254,6 +275,9 @@ impl LoopThread {
 
     /// Note that an exchange has sent something; it leaves at the end of the tick.
     pub(crate) fn touch(&self, py: Python<'_>, mailbox: &Arc<Mailbox>) -> PyResult<()> {
+        if driver::touch(mailbox) {
+            return Ok(());
+        }
         {
             let mut touched = lock(&self.touched);
             if !touched.iter().any(|known| Arc::ptr_eq(known, mailbox)) {
@@ -276,6 +300,9 @@ impl LoopThread {
 
     /// Keep a head until the end of the tick.
     pub(crate) fn hold(&self, exchange: &Bound<'_, HttpExchange>) -> PyResult<()> {
+        if driver::hold(exchange) {
+            return Ok(());
+        }
         lock(&self.held).push(exchange.clone().unbind());
         self.plan_flush(exchange.py())
     }
@@ -285,75 +312,6 @@ impl LoopThread {
             self.event_loop()?.flush_soon(py)?;
         }
         Ok(())
-    }
-
-    fn start(self: &Arc<Self>, py: Python<'_>, arrival: Arrival) -> PyResult<()> {
-        let Arrival { incoming, connection } = arrival;
-        match incoming {
-            Incoming::Http(exchange) => self.start_http(py, exchange, connection),
-            Incoming::WebSocket(handshake) => self.start_websocket(py, handshake, &connection),
-        }
-    }
-
-    fn start_http(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        exchange: Exchange,
-        connection: Arc<ConnectionInfo>,
-    ) -> PyResult<()> {
-        let scope = lock(&self.scopes).build(py, &exchange.head, &connection)?;
-        let facts = self.logs.wants_access(py).then(|| AccessFacts {
-            scope: scope.dict.clone().unbind(),
-            path: scope.path.unbind(),
-            client: scope.client.unbind(),
-        });
-        let exchange = Py::new(py, HttpExchange::new(Arc::clone(self), exchange, connection, facts))?;
-        if self.is_overloaded() {
-            self.logs.warn(py, "Exceeded concurrency limit.")?;
-            return exchange.get().answer(py, 503, b"Service Unavailable");
-        }
-        self.call(py, &AsgiExchange::Http(exchange), &scope.dict)
-    }
-
-    /// A WebSocket is served however many connections there are, as under uvicorn.
-    fn start_websocket(
-        self: &Arc<Self>,
-        py: Python<'_>,
-        handshake: Handshake,
-        connection: &ConnectionInfo,
-    ) -> PyResult<()> {
-        let Handshake { head, subprotocols, socket } = handshake;
-        let scope = lock(&self.scopes).build_websocket(py, &head, &subprotocols, connection)?;
-        let exchange = WebSocketExchange::new(Arc::clone(self), socket, scope.clone().unbind());
-        self.call(py, &AsgiExchange::WebSocket(Py::new(py, exchange)?), &scope)
-    }
-
-    /// Call the application in a task of its own.
-    fn call(&self, py: Python<'_>, exchange: &AsgiExchange, scope: &Bound<'_, PyDict>) -> PyResult<()> {
-        let Some((app, run_asgi)) =
-            lock(&self.links).as_ref().map(|links| (links.app.clone_ref(py), links.run_asgi.clone_ref(py)))
-        else {
-            return Ok(());
-        };
-        let object = exchange.object(py);
-        let receive = object.getattr(intern!(py, "receive"))?;
-        let send = object.getattr(intern!(py, "send"))?;
-        let coroutine = run_asgi.bind(py).call1((app, scope, receive, send, object))?;
-        self.tasks.fetch_add(1, Ordering::Relaxed);
-        let task = self.event_loop()?.spawn(py, &coroutine, self.limits.reset_contextvars)?;
-        if !exchange.is_app_done() {
-            let key = exchange.register(py);
-            if let Some(running) = lock(&self.running).get_mut(key) {
-                running.task = Some(task.unbind());
-            }
-        }
-        Ok(())
-    }
-
-    fn is_overloaded(&self) -> bool {
-        self.limits.concurrency.is_some_and(|limit| {
-            self.tasks() >= limit || self.with_server(|server| server.connections()).unwrap_or(0) >= limit
-        })
     }
 
     /// A slot for an exchange that must be found again.
@@ -381,6 +339,12 @@ impl LoopThread {
     }
 
     pub(crate) fn report_change(&self, py: Python<'_>) -> PyResult<()> {
+        if driver::is_endpoint_thread() {
+            // Whoever waits for it waits in the loop.
+            self.handoff.notice(Notice::Changed);
+            self.handoff.notify();
+            return Ok(());
+        }
         let on_change = lock(&self.links).as_ref().map(|links| links.on_change.clone_ref(py));
         if let Some(on_change) = on_change {
             on_change.bind(py).call0()?;

@@ -4,13 +4,17 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
 use bicorn_http::ResponseHead;
+use bicorn_http::routes::{Part, Pattern, Route, RouteTable};
 use bicorn_server::Server;
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::application::PythonApplication;
-use crate::asgi::scope::ScopeBuilder;
+use crate::asgi::scope::ScopeFacts;
+use crate::endpoints::pool::Figures;
+use crate::endpoints::thread::{Gone, tokens_to_threads};
+use crate::endpoints::{Call, CallStats, EndpointThreads, Job, Lanes, Setup};
 use crate::event_loop::EventLoop;
 use crate::handoff::{HandOff, lock};
 use crate::logging::{AccessLogTarget, Logs};
@@ -33,7 +37,7 @@ impl HttpServer {
     #[new]
     #[pyo3(signature = (
         settings, app, *, asgi_version, state, default_headers, run_asgi, error_logger, access_logger,
-        access_log_target, request_limit, on_change
+        access_log_target, request_limit, on_change, resume, on_other_app
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python class")]
     fn new(
@@ -49,6 +53,8 @@ impl HttpServer {
         access_log_target: Option<Bound<'_, AccessLogTarget>>,
         request_limit: Option<u64>,
         on_change: Py<PyAny>,
+        resume: Py<PyAny>,
+        on_other_app: Py<PyAny>,
     ) -> PyResult<Self> {
         let options = settings.get().options();
         if py.version_info() < (3, 13) {
@@ -61,14 +67,14 @@ impl HttpServer {
             reset_contextvars: options.reset_contextvars,
             raises_on_disconnect: options.asgi_spec.raises_on_disconnect(),
         };
-        let scopes = ScopeBuilder::new(
-            py,
-            (asgi_version, options.asgi_spec.http_version()),
-            state,
-            &options.root_path,
-        )?;
+        let scopes = ScopeFacts {
+            asgi_version: asgi_version.to_owned(),
+            spec_version: options.asgi_spec.http_version(),
+            state: state.clone().unbind(),
+            root_path: options.root_path.clone(),
+        };
         let logs = Logs::new(error_logger, access_logger, access_log_target)?;
-        let links = Links { app, run_asgi, on_change };
+        let links = Links { app, run_asgi, resume, on_change, on_other_app };
         let parts = Parts { handoff, links, limits, logs, scopes };
         Ok(Self {
             loop_thread: Arc::new(LoopThread::new(py, parts)?),
@@ -94,7 +100,11 @@ impl HttpServer {
             .map(|fd| crate::ffi::duplicate(fd).map(OwnedFd::from))
             .collect::<Result<_, _>>()?;
         server.watch(event_loop, context, &slf.getattr("_wake")?, &drain)?;
-        let application = PythonApplication { handoff: Arc::clone(server.loop_thread.handoff()) };
+        let application = PythonApplication {
+            handoff: Arc::clone(server.loop_thread.handoff()),
+            switch: Arc::clone(server.loop_thread.switch()),
+            threads: server.loop_thread.endpoint_threads(),
+        };
         let settings = server.settings.get().server_settings(&server.default_fields);
         let started = py.detach(|| Server::start(&application, settings, sockets))?;
         server.loop_thread.set_server(started);
@@ -117,6 +127,93 @@ impl HttpServer {
         self.loop_thread.cancel_tasks(py, message)
     }
 
+    /// Have endpoint threads: before `start`. See `bicorn.threads`.
+    #[pyo3(signature = (*, context, enter, limiter, locals))]
+    fn use_endpoint_threads(
+        &self,
+        context: &Bound<'_, PyAny>,
+        enter: Py<PyAny>,
+        limiter: &Bound<'_, PyAny>,
+        locals: Py<PyAny>,
+    ) -> PyResult<()> {
+        let limit = tokens_to_threads(limiter.getattr("total_tokens")?.extract()?);
+        let setup = Setup {
+            loop_thread: Arc::clone(&self.loop_thread),
+            context: context.clone().unbind(),
+            enter,
+            limiter: limiter.clone().unbind(),
+            locals,
+            gone: Gone::default(),
+        };
+        self.loop_thread.set_endpoint_threads(EndpointThreads::new(setup, limit));
+        Ok(())
+    }
+
+    /// Send requests of proven routes to endpoint threads. Each route is `(methods, parts, name, is_proven)`; parts are
+    /// `(kind, text)`, or None for a route that nobody can tell from its path.
+    fn open_lanes(
+        &self,
+        routes: Vec<(Option<Vec<String>>, Option<Vec<(String, String)>>, String, bool)>,
+        root_path: Option<String>,
+        guards: Vec<Py<PyAny>>,
+        py: Python<'_>,
+    ) -> PyResult<()> {
+        let options = self.settings.get().options();
+        let mut table = Vec::with_capacity(routes.len());
+        let mut endpoints = Vec::with_capacity(routes.len());
+        for (methods, parts, name, is_proven) in routes {
+            let pattern = parts.map(|parts| parts.into_iter().map(part).collect::<PyResult<_>>());
+            table.push(Route { methods, pattern: pattern.transpose()?.map(Pattern::new) });
+            endpoints.push(is_proven.then(|| CallStats::new(&name)));
+        }
+        let guards = guards.into_iter().map(|guard| {
+            let length = guard.bind(py).len()?;
+            Ok((guard, length))
+        });
+        let lanes = Lanes {
+            table: RouteTable::new(table),
+            endpoints,
+            server_root: options.root_path.clone(),
+            root_path: root_path.unwrap_or_else(|| options.root_path.clone()),
+        };
+        self.loop_thread.switch().open(lanes, guards.collect::<PyResult<_>>()?);
+        Ok(())
+    }
+
+    /// Call a function in an endpoint thread; the `asyncio.Future` of its result, or None when there is no room. `key` is
+    /// a number that stands for the function, `scope` the cancel scope that it may ask for.
+    fn call_in_thread<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyTuple>,
+        context: &Bound<'py, PyAny>,
+        scope: Option<Py<PyAny>>,
+        key: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = function.py();
+        let Some(threads) = self.loop_thread.endpoint_threads() else { return Ok(None) };
+        let future = self.loop_thread.event_loop()?.create_future(py)?;
+        let call = Call {
+            context: context.clone().unbind(),
+            function: function.clone().unbind(),
+            arguments: arguments.clone().unbind(),
+            future: future.clone().unbind(),
+            scope,
+        };
+        let is_queued = threads.push(Job::call(call, threads.call_stats(key))).is_ok();
+        threads.notify();
+        Ok(is_queued.then_some(future))
+    }
+
+    /// `(threads, busy, limit, queued, jobs, seconds that these had waited)` of the endpoint threads.
+    #[getter]
+    fn endpoint_figures(&self) -> (usize, usize, usize, usize, u64, f64) {
+        self.loop_thread.endpoint_threads().map_or((0, 0, 0, 0, 0, 0.0), |threads| {
+            let Figures { threads, busy, limit, queued, jobs, waited } = threads.figures();
+            (threads, busy, limit, queued, jobs, waited.as_secs_f64())
+        })
+    }
+
     /// End every connection and the I/O threads. May be called twice.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(event_loop) = lock(&self.watching).take() {
@@ -124,6 +221,9 @@ impl HttpServer {
         }
         let server = self.loop_thread.take_apart();
         py.detach(|| drop(server));
+        if let Some(threads) = self.loop_thread.take_endpoint_threads() {
+            py.detach(|| threads.stop());
+        }
         // What the I/O threads were still writing from.
         drop(self.loop_thread.handoff().take_released());
         let loop_thread = Arc::clone(&self.loop_thread);
@@ -228,4 +328,17 @@ fn field_lines(headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<(Vec<u8>, bool)> {
         }
     }
     Ok((lines, closes))
+}
+
+/// A part of a pattern, as `bicorn.sync_endpoints` names it.
+fn part((kind, text): (String, String)) -> PyResult<Part> {
+    Ok(match kind.as_str() {
+        "literal" => Part::Literal(text),
+        "str" => Part::Segment,
+        "int" => Part::Integer,
+        "float" => Part::Float,
+        "uuid" => Part::Uuid,
+        "path" => Part::Rest,
+        _ => return Err(PyValueError::new_err(format!("unknown kind of part: {kind}"))),
+    })
 }

@@ -53,15 +53,40 @@ impl HttpExchange {
     pub(super) fn end(&self, py: Python<'_>) -> PyResult<()> {
         let (key, waiters) = {
             let mut inner = lock_inner(self);
-            inner.is_app_done = true;
+            if std::mem::replace(&mut inner.is_app_done, true) {
+                return Ok(());
+            }
             (inner.waiters.key.take(), inner.waiters.take())
         };
         self.loop_thread.remove(py, key)?;
-        wake_all(py, &waiters)
+        wake_all(py, self.loop_thread.handoff(), waiters)
+    }
+
+    /// The application failed in a way that its coroutine could not report.
+    pub(crate) fn fail(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let finished = self.finish_failed(py, error.value(py).as_any());
+        self.end(py)?;
+        finished
+    }
+
+    /// Answer in the place of an application that nothing can end, and count it no longer.
+    pub(crate) fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        let is_complete = {
+            let mut inner = lock_inner(self);
+            inner.is_abandoned = true;
+            inner.response.is_complete()
+        };
+        if !is_complete {
+            self.end_badly(py)?;
+        }
+        self.end(py)
     }
 
     /// The application returned: it should have completed its response.
     pub(super) fn finish_returned(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        if lock_inner(self).is_abandoned {
+            return Ok(());
+        }
         let logs = self.loop_thread.logs();
         if !result.is_none() {
             let text = intern!(py, "ASGI callable should return None, but returned '%s'.");
@@ -90,6 +115,9 @@ impl HttpExchange {
 
     /// The application raised.
     pub(super) fn finish_failed(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        if lock_inner(self).is_abandoned {
+            return Ok(());
+        }
         if self.loop_thread.raises_on_disconnect() && disconnect::is_disconnect(exception)? {
             // The error is ours, and the application owes nothing.
             let is_complete = lock_inner(self).response.is_complete();

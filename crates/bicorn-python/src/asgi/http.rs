@@ -49,6 +49,8 @@ pub(super) struct Inner {
     pub(super) is_app_done: bool,
     /// `receive` gave out `http.disconnect` before the response was complete.
     is_told: bool,
+    /// Answered in the application's place, which still runs: what becomes of it is nobody's business.
+    pub(super) is_abandoned: bool,
 }
 
 /// The part of an exchange that changes, for the other half of this folder.
@@ -83,6 +85,7 @@ impl HttpExchange {
             waiters: Waiters::default(),
             is_app_done: false,
             is_told: false,
+            is_abandoned: false,
         };
         Self {
             loop_thread,
@@ -109,7 +112,7 @@ impl HttpExchange {
     /// Something changed that a waiting application may want to know.
     pub(crate) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
         let futures = lock(&slf.get().inner).waiters.take();
-        wake_all(slf.py(), &futures)
+        wake_all(slf.py(), slf.get().loop_thread.handoff(), futures)
     }
 
     /// The result of a `receive` or `send` that waits, if there is one now.
@@ -277,7 +280,7 @@ impl HttpExchange {
             let served = Served { head: &self.head, connection: &self.connection, status };
             self.loop_thread.logs().access(py, &served, facts)?;
         }
-        wake_all(py, &after.waiters)?;
+        wake_all(py, self.loop_thread.handoff(), after.waiters)?;
         if after.is_complete {
             self.loop_thread.count_response(py)?;
         }

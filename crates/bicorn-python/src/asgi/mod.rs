@@ -11,5 +11,5 @@ pub(crate) mod http;
 mod response;
 pub(crate) mod scope;
 mod send;
-mod waiters;
+pub(crate) mod waiters;
 pub(crate) mod websocket;

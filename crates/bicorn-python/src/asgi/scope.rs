@@ -28,7 +28,17 @@ const BLOCK_BYTES: usize = 2048;
 /// Connections whose addresses are remembered. A power of two.
 const ADDRESSES: usize = 1024;
 
-/// Builds scopes on the loop thread.
+/// What all scopes of a server have in common.
+pub(crate) struct ScopeFacts {
+    /// `scope["asgi"]` of an HTTP request.
+    pub(crate) asgi_version: String,
+    pub(crate) spec_version: &'static str,
+    /// What lifespan start-up left behind.
+    pub(crate) state: Py<PyDict>,
+    pub(crate) root_path: String,
+}
+
+/// Builds scopes. Each thread that runs applications has its own.
 pub(crate) struct ScopeBuilder {
     http: Template,
     websocket: Template,
@@ -138,12 +148,8 @@ pub(crate) struct Scope<'py> {
 }
 
 impl ScopeBuilder {
-    pub(crate) fn new(
-        py: Python<'_>,
-        (asgi_version, spec_version): (&str, &str),
-        state: &Bound<'_, PyDict>,
-        root_path: &str,
-    ) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, facts: &ScopeFacts) -> PyResult<Self> {
+        let ScopeFacts { asgi_version, spec_version, state, root_path } = facts;
         let http = Template::new(py, &HTTP_KEYS, ["http", "http", spec_version], asgi_version, root_path)?;
         let values = ["websocket", "ws", "2.4"];
         let websocket = Template::new(py, &WEBSOCKET_KEYS, values, asgi_version, root_path)?;
@@ -151,8 +157,8 @@ impl ScopeBuilder {
             http,
             websocket,
             extensions: Extensions::new(py)?,
-            state: state.clone().unbind(),
-            root_path: root_path.to_owned(),
+            state: state.clone_ref(py),
+            root_path: root_path.clone(),
             names: HashMap::new(),
             blocks: std::iter::repeat_with(|| None).take(BLOCKS).collect(),
             addresses: std::iter::repeat_with(|| None).take(ADDRESSES).collect(),

@@ -5,7 +5,9 @@ use std::task::Waker;
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
+use crate::endpoints::{Finished, driver};
 use crate::handoff::{ExchangeWaker, HandOff};
 
 /// Who waits on one exchange.
@@ -56,16 +58,33 @@ pub(super) fn still_waiting(py: Python<'_>, futures: Vec<Py<PyAny>>) -> PyResult
     Ok(kept)
 }
 
-/// Finish the futures that are still waited for.
-pub(super) fn wake_all(py: Python<'_>, futures: &[Py<PyAny>]) -> PyResult<()> {
-    for future in futures {
-        let future = future.bind(py);
-        // To look first costs a call for each message, and hardly ever finds that one was given up.
-        if let Err(error) = future.call_method1(intern!(py, "set_result"), (py.None(),))
-            && !future.call_method0(intern!(py, "done"))?.is_truthy()?
-        {
-            return Err(error);
+/// Finish futures that are still waited for. They are the loop's, and only the loop thread may touch them.
+pub(super) fn wake_all(py: Python<'_>, handoff: &HandOff, futures: Vec<Py<PyAny>>) -> PyResult<()> {
+    if driver::is_endpoint_thread() && !futures.is_empty() {
+        for future in futures {
+            handoff.finish(Finished { future, result: Ok(py.None()) });
         }
+        handoff.notify();
+        return Ok(());
+    }
+    for future in futures {
+        settle(future.bind(py), intern!(py, "set_result"), py.None().into_bound(py))?;
+    }
+    Ok(())
+}
+
+/// Give a future of the loop its result, or its exception, unless it was given up.
+pub(crate) fn settle<'py>(
+    future: &Bound<'py, PyAny>,
+    setter: &Bound<'py, PyString>,
+    value: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let py = future.py();
+    // To look first costs a call for each message, and hardly ever finds that one was given up.
+    if let Err(error) = future.call_method1(setter, (value,))
+        && !future.call_method0(intern!(py, "done"))?.is_truthy()?
+    {
+        return Err(error);
     }
     Ok(())
 }

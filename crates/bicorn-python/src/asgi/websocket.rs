@@ -96,7 +96,7 @@ impl WebSocketExchange {
     /// Something changed that a waiting application may want to know.
     pub(crate) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
         let futures = lock(&slf.get().inner).waiters.take();
-        wake_all(slf.py(), &futures)
+        wake_all(slf.py(), slf.get().loop_thread.handoff(), futures)
     }
 
     /// The result of a `receive` or `send` that waits, if there is one now.
@@ -267,7 +267,7 @@ impl WebSocketExchange {
             (inner.waiters.key.take(), inner.waiters.take())
         };
         self.loop_thread.remove(py, key)?;
-        wake_all(py, &futures)
+        wake_all(py, self.loop_thread.handoff(), futures)
     }
 
     fn log_return(&self, py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {

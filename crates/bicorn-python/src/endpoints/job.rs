@@ -1,0 +1,44 @@
+//! What an endpoint thread is asked to do.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::call::Call;
+use super::stats::CallStats;
+use crate::handoff::Arrival;
+
+/// One thing to do in an endpoint thread.
+pub(crate) struct Job {
+    pub(super) work: Work,
+    /// What is known of the function at its heart.
+    pub(super) stats: Arc<CallStats>,
+    queued_at: Instant,
+}
+
+pub(super) enum Work {
+    /// Drive an exchange whose route is proven.
+    Exchange(Arrival),
+    /// Call a function for a task of the loop.
+    Call(Call),
+}
+
+impl Job {
+    /// An exchange of a proven route.
+    pub(crate) fn exchange(arrival: Arrival, stats: Arc<CallStats>) -> Self {
+        Self { work: Work::Exchange(arrival), stats, queued_at: Instant::now() }
+    }
+
+    /// A function to call.
+    pub(crate) fn call(call: Call, stats: Arc<CallStats>) -> Self {
+        Self { work: Work::Call(call), stats, queued_at: Instant::now() }
+    }
+
+    /// Whether it is known to need a thread of its own.
+    pub(super) fn blocks(&self) -> bool {
+        self.stats.blocks()
+    }
+
+    pub(super) fn queued_at(&self) -> Instant {
+        self.queued_at
+    }
+}

@@ -1,0 +1,153 @@
+//! The lane: which exchanges go to an endpoint thread, and how one is driven there.
+//!
+//! What is proven of an application's routes comes from `bicorn.sync_endpoints`; here it is a table that I/O threads ask,
+//! and a list of guards: things that must stay as long as they were when the proof was made.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use bicorn_http::RequestHead;
+use bicorn_http::routes::{RouteTable, below_root};
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::stats::CallStats;
+use super::thread::EndpointThread;
+use super::{driver, pool};
+use crate::asgi::http::HttpExchange;
+use crate::asgi::scope::percent_decode;
+use crate::handoff::{Arrival, Incoming, lock};
+
+/// The routes of an application, and which of them are in the lane.
+pub(crate) struct Lanes {
+    pub(crate) table: RouteTable,
+    /// For each route of the table: what is known of its endpoint, if it is in the lane.
+    pub(crate) endpoints: Vec<Option<Arc<CallStats>>>,
+    /// The server's root path, which stands in front of every path.
+    pub(crate) server_root: String,
+    /// The root path in the scope when routes are matched.
+    pub(crate) root_path: String,
+}
+
+impl Lanes {
+    /// The endpoint that a request will reach, if its route is in the lane.
+    fn endpoint(&self, head: &RequestHead) -> Option<&Arc<CallStats>> {
+        let decoded = percent_decode(head.path());
+        let path = std::str::from_utf8(&decoded).ok()?;
+        let index = if self.server_root.is_empty() {
+            self.table.find(head.method(), below_root(path, &self.root_path))
+        } else {
+            let path = format!("{}{path}", self.server_root);
+            self.table.find(head.method(), below_root(&path, &self.root_path))
+        };
+        self.endpoints.get(index?)?.as_ref()
+    }
+}
+
+/// The lanes that are open now.
+#[derive(Default)]
+pub(crate) struct Switch {
+    lanes: RwLock<Option<Arc<Lanes>>>,
+    /// What must keep its length. Only looked at and dropped while attached.
+    guards: Mutex<Vec<(Py<PyAny>, usize)>>,
+}
+
+impl Switch {
+    /// Open lanes as long as the guards keep their length.
+    pub(crate) fn open(&self, lanes: Lanes, guards: Vec<(Py<PyAny>, usize)>) {
+        let before = std::mem::replace(&mut *lock(&self.guards), guards);
+        *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lanes));
+        drop(before);
+    }
+
+    /// Close them: everything goes to the loop.
+    pub(crate) fn close(&self) {
+        *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let guards = std::mem::take(&mut *lock(&self.guards));
+        drop(guards);
+    }
+
+    /// The endpoint that a request will reach, if its route is in the lane. On I/O threads.
+    pub(crate) fn endpoint(&self, head: &RequestHead) -> Option<Arc<CallStats>> {
+        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+        lanes.as_ref()?.endpoint(head).cloned()
+    }
+
+    /// Whether the application is still the one that the proof is about.
+    fn holds(&self, py: Python<'_>) -> bool {
+        lock(&self.guards).iter().all(|(guard, length)| guard.bind(py).len().is_ok_and(|now| now == *length))
+    }
+}
+
+/// A started exchange on its way to the loop thread.
+pub(crate) struct Moved {
+    pub(crate) exchange: Py<HttpExchange>,
+    pub(crate) coroutine: Py<PyAny>,
+    /// The context it was started in.
+    pub(crate) context: Py<PyAny>,
+    /// What it yielded: `None` from what is bicorn's.
+    pub(crate) yielded: Py<PyAny>,
+}
+
+/// What a thread works on, as the rest of the server may see it.
+pub(super) struct Driven {
+    pub(super) exchange: Py<HttpExchange>,
+    pub(super) endpoint: Arc<CallStats>,
+}
+
+impl EndpointThread {
+    /// Drive an exchange as far as it goes without an event loop.
+    pub(super) fn drive(
+        &mut self,
+        py: Python<'_>,
+        place: &pool::Place,
+        arrival: Arrival,
+        endpoint: &Arc<CallStats>,
+    ) -> PyResult<()> {
+        let loop_thread = Arc::clone(&self.setup.loop_thread);
+        if !loop_thread.switch().holds(py) {
+            loop_thread.switch().close();
+            loop_thread.handoff().turn_back(arrival);
+            loop_thread.handoff().notify();
+            return Ok(());
+        }
+        let Arrival { incoming, connection } = arrival;
+        // Only requests are asked of the switch.
+        let Incoming::Http(exchange) = incoming else { return Ok(()) };
+        let scope = self.scopes.build(py, &exchange.head, &connection)?;
+        let Some((exchange, coroutine)) = loop_thread.prepare(scope, exchange, connection)? else {
+            return Ok(());
+        };
+        *lock(&place.current) =
+            Some(Driven { exchange: exchange.clone().unbind(), endpoint: Arc::clone(endpoint) });
+        let driven = self.step(&coroutine);
+        let finished = lock(&place.current).take();
+        drop(finished);
+        match driven {
+            Ok(None) => Ok(()),
+            Ok(Some((context, yielded))) => {
+                let (exchange, coroutine) = (exchange.unbind(), coroutine.unbind());
+                loop_thread.handoff().move_to_loop(Moved { exchange, coroutine, context, yielded });
+                self.has_news_for_loop = true;
+                Ok(())
+            }
+            // `run_asgi` lets nothing out: this is a defect, and the exchange must not hang for it.
+            Err(error) => exchange.get().fail(py, &error),
+        }
+    }
+
+    /// The first step of a coroutine, and the only one here: its context and what it yielded, unless it has ended.
+    fn step(&self, coroutine: &Bound<'_, PyAny>) -> PyResult<Option<(Py<PyAny>, Py<PyAny>)>> {
+        let py = coroutine.py();
+        let context = self.setup.context.bind(py).call_method0(intern!(py, "copy"))?;
+        let send = coroutine.getattr(intern!(py, "send"))?;
+        let was_driving = driver::set_driving(true);
+        let result = context.call_method1(intern!(py, "run"), (send, py.None()));
+        driver::set_driving(was_driving);
+        match result {
+            Ok(yielded) => Ok(Some((context.unbind(), yielded.unbind()))),
+            Err(error) if error.is_instance_of::<PyStopIteration>(py) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

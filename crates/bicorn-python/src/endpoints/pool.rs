@@ -1,0 +1,411 @@
+//! The endpoint threads of one server: a queue, the threads that are asleep, and when another one wakes.
+//!
+//! With one interpreter to share, two threads that both want it are slower than one. So one thread is awake and takes
+//! job after job; another wakes only
+//!
+//! - when nobody is awake,
+//! - at once for a call that is known to block ([`CallStats`]),
+//! - or when the queue is not empty a while later ([`Watch`]): whoever is awake is stuck, or too slow.
+//!
+//! ```text
+//!   push ──▶ queue ──▶ awake ──queue empty──▶ asleep ──woken──▶ awake
+//!                        ▲                       └──IDLE, and not the last──▶ gone
+//!                     spawned, up to the limit
+//! ```
+//! I/O threads push and notify and never attach. The lock of the roster is never held while Python code may run.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::job::{Job, Work};
+use super::lane::Driven;
+use super::load::Load;
+use super::stats::CallStats;
+use super::thread::{self, Setup};
+use super::watch::Watch;
+use crate::handoff::lock;
+use crate::loop_thread::LoopThread;
+
+/// Jobs that may wait. Exchanges stop at [`QUEUE_EXCHANGES`]; beyond it there is room for calls, of which there are no
+/// more than anyio's limiter lets through.
+const QUEUE_JOBS: usize = 4096;
+/// Connections keep their exchange when so many jobs wait, as with the loop's hand-off.
+const QUEUE_EXCHANGES: usize = 1024;
+/// How long a thread sleeps before it leaves (anyio's `WorkerThread.MAX_IDLE_TIME`).
+const IDLE: Duration = Duration::from_secs(10);
+/// How long the end of a server waits for its sleeping threads to leave.
+const LEAVE: Duration = Duration::from_secs(2);
+/// A thread that had to wait longer for the interpreter finds it contended.
+const CONTENDED: Duration = Duration::from_millis(2);
+/// Threads that may be awake while they contend for the interpreter, in long jobs: the loop thread waits for each of
+/// them, up to Python's switch interval of 5 ms.
+const CONTENDING: usize = 3;
+/// Functions that are remembered; a program that makes a new one for each call must not fill memory.
+const FUNCTIONS: usize = 1024;
+/// How many looks of the watch are let pass when the interpreter was contended: at first, and at most. Each try costs
+/// whoever works a forced switch.
+const PATIENCE: (u32, u32) = (16, 256);
+
+/// Sync endpoints and functions of one server, and the threads that run them.
+pub(crate) struct EndpointThreads {
+    sender: Sender<Job>,
+    receiver: Receiver<Job>,
+    roster: Mutex<Roster>,
+    /// Threads that are not asleep.
+    awake: AtomicUsize,
+    /// Jobs that were taken from the queue.
+    taken: AtomicU64,
+    /// How long those had waited there, in nanoseconds.
+    waited: AtomicU64,
+    /// Jobs known to block that were queued since somebody was woken for them.
+    blocking: AtomicUsize,
+    /// Threads that there may be: the tokens of anyio's default limiter.
+    limit: AtomicUsize,
+    /// Looks of the watch to let pass: the interpreter was contended, and more threads would make it worse.
+    patience: AtomicU32,
+    /// The value that `patience` began with.
+    last_patience: AtomicU32,
+    pub(super) load: Load,
+    /// What is known of functions that the loop has called.
+    functions: Mutex<HashMap<usize, Arc<CallStats>>>,
+    watch: Watch,
+    setup: Arc<Setup>,
+}
+
+#[derive(Default)]
+struct Roster {
+    /// Who sleeps; the last to fall asleep is woken first, because its memory is warm.
+    asleep: Vec<Sleeper>,
+    /// What each thread works on, in no order.
+    places: Vec<Arc<Place>>,
+    next_id: u64,
+    is_stopping: bool,
+}
+
+struct Sleeper {
+    id: u64,
+    thread: Thread,
+}
+
+/// What the rest of the server can see of one thread.
+pub(super) struct Place {
+    id: u64,
+    /// What it drives.
+    pub(super) current: Mutex<Option<Driven>>,
+}
+
+/// What can be told of the threads, for the log and for metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) threads: usize,
+    pub(crate) busy: usize,
+    pub(crate) limit: usize,
+    pub(crate) queued: usize,
+    pub(crate) jobs: u64,
+    /// Sum over all jobs.
+    pub(crate) waited: Duration,
+}
+
+impl EndpointThreads {
+    /// No thread yet: the first job brings the first.
+    pub(crate) fn new(setup: Setup, limit: usize) -> Arc<Self> {
+        let (sender, receiver) = bounded(QUEUE_JOBS);
+        Arc::new(Self {
+            sender,
+            receiver,
+            roster: Mutex::default(),
+            awake: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            blocking: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            patience: AtomicU32::new(0),
+            last_patience: AtomicU32::new(0),
+            load: Load::default(),
+            functions: Mutex::default(),
+            watch: Watch::default(),
+            setup: Arc::new(setup),
+        })
+    }
+
+    /// Whether an I/O thread may push.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sender.len() < QUEUE_EXCHANGES
+    }
+
+    /// Queue a job; nobody is woken before [`EndpointThreads::notify`].
+    ///
+    /// # Errors
+    /// The queue is full; the job comes back.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+        if job.blocks() {
+            self.blocking.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sender.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner)
+    }
+
+    /// Wake who is needed for what was pushed.
+    pub(crate) fn notify(self: &Arc<Self>) {
+        if self.receiver.is_empty() {
+            return;
+        }
+        // Pairs with the fence in `fall_asleep`: either the sleeper sees the job, or it is seen asleep here.
+        fence(Ordering::SeqCst);
+        let mut needed = 0;
+        if self.blocking.load(Ordering::Relaxed) > 0 {
+            needed = self.blocking.swap(0, Ordering::Relaxed).min(self.receiver.len());
+        }
+        if self.awake.load(Ordering::SeqCst) == 0 {
+            needed = needed.max(1);
+        }
+        if needed > 0 {
+            self.wake(needed);
+        } else {
+            self.watch.arm(self);
+        }
+    }
+
+    /// Wake threads, or start them if none sleeps, as far as the limit allows.
+    fn wake(self: &Arc<Self>, count: usize) {
+        let mut born = Vec::new();
+        {
+            let mut roster = lock(&self.roster);
+            for _ in 0..count {
+                if let Some(sleeper) = roster.asleep.pop() {
+                    self.awake.fetch_add(1, Ordering::SeqCst);
+                    sleeper.thread.unpark();
+                } else if roster.places.len() < self.limit.load(Ordering::Relaxed).max(1)
+                    && !roster.is_stopping
+                {
+                    self.awake.fetch_add(1, Ordering::SeqCst);
+                    roster.next_id += 1;
+                    let place = Arc::new(Place { id: roster.next_id, current: Mutex::default() });
+                    roster.places.push(Arc::clone(&place));
+                    born.push(place);
+                } else {
+                    break;
+                }
+            }
+        }
+        for place in born {
+            let id = place.id;
+            if thread::spawn(Arc::clone(self), Arc::clone(&self.setup), place).is_err() {
+                // No memory or no process for it now. The others go on; without any, the loop takes the exchanges back.
+                self.forget(id);
+                self.awake.fetch_sub(1, Ordering::SeqCst);
+                self.give_back_if_alone();
+            }
+        }
+    }
+
+    /// Called by [`Watch`]: the queue is not empty though somebody is awake.
+    pub(super) fn help(self: &Arc<Self>) {
+        let patience = self.patience.load(Ordering::Relaxed);
+        if patience > 0 {
+            self.patience.store(patience - 1, Ordering::Relaxed);
+        } else {
+            self.wake(1);
+        }
+    }
+
+    /// A thread that was woken for the queue has the interpreter, or had to wait for it.
+    fn was_contended(&self, is_contended: bool) {
+        let patience = if is_contended {
+            let (first, most) = PATIENCE;
+            (self.last_patience.load(Ordering::Relaxed) * 2).clamp(first, most)
+        } else {
+            0
+        };
+        self.last_patience.store(patience, Ordering::Relaxed);
+        self.patience.store(patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// The next job, after a sleep if there is none. `None`: leave.
+    pub(super) fn next(&self, py: Python<'_>, place: &Place) -> Option<Job> {
+        loop {
+            if let Some(job) = self.try_next() {
+                return Some(job);
+            }
+            let (woken, taken) = py.detach(|| self.fall_asleep(place))?;
+            let is_contended = woken.elapsed() > CONTENDED;
+            self.was_contended(is_contended);
+            let awake = self.awake.load(Ordering::Relaxed);
+            // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
+            let is_superfluous = awake > CONTENDING || self.taken.load(Ordering::Relaxed) > taken;
+            if is_contended && awake > 1 && is_superfluous {
+                py.detach(|| self.fall_asleep_behind_others(place))?;
+            }
+        }
+    }
+
+    /// The next job, if there is one.
+    pub(super) fn try_next(&self) -> Option<Job> {
+        let job = self.receiver.try_recv().ok()?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let waited = u64::try_from(job.queued_at().elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(waited, Ordering::Relaxed);
+        Some(job)
+    }
+
+    /// Sleep until woken, unless there is something to do; the moment of waking, and how many jobs had been taken then.
+    /// `None`: leave.
+    fn fall_asleep(&self, place: &Place) -> Option<(Instant, u64)> {
+        self.lie_down(place)?;
+        fence(Ordering::SeqCst);
+        if !(!self.receiver.is_empty() && self.get_up(place)) {
+            self.sleep(place)?;
+        }
+        Some((Instant::now(), self.taken.load(Ordering::Relaxed)))
+    }
+
+    /// Sleep though the queue is not empty: others are awake.
+    fn fall_asleep_behind_others(&self, place: &Place) -> Option<()> {
+        self.lie_down(place)?;
+        self.sleep(place)
+    }
+
+    fn lie_down(&self, place: &Place) -> Option<()> {
+        let mut roster = lock(&self.roster);
+        if roster.is_stopping || roster.places.len() > self.limit.load(Ordering::Relaxed).max(1) {
+            roster.places.retain(|known| known.id != place.id);
+            drop(roster);
+            self.awake.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        roster.asleep.push(Sleeper { id: place.id, thread: std::thread::current() });
+        self.awake.fetch_sub(1, Ordering::SeqCst);
+        Some(())
+    }
+
+    /// Stop sleeping by oneself; false if somebody woke this thread already.
+    fn get_up(&self, place: &Place) -> bool {
+        let mut roster = lock(&self.roster);
+        let before = roster.asleep.len();
+        roster.asleep.retain(|sleeper| sleeper.id != place.id);
+        let was_asleep = roster.asleep.len() < before;
+        if was_asleep {
+            self.awake.fetch_add(1, Ordering::SeqCst);
+        }
+        was_asleep
+    }
+
+    fn sleep(&self, place: &Place) -> Option<()> {
+        let fell_asleep = Instant::now();
+        loop {
+            std::thread::park_timeout(IDLE);
+            let mut roster = lock(&self.roster);
+            if !roster.asleep.iter().any(|sleeper| sleeper.id == place.id) {
+                return Some(());
+            }
+            let is_superfluous = fell_asleep.elapsed() >= IDLE && roster.asleep.len() > 1;
+            if is_superfluous || roster.is_stopping {
+                roster.asleep.retain(|sleeper| sleeper.id != place.id);
+                roster.places.retain(|known| known.id != place.id);
+                return None;
+            }
+        }
+    }
+
+    /// A thread has ended without asking for the next job: by a defect.
+    pub(super) fn lose(self: &Arc<Self>, place: &Place) {
+        self.forget(place.id);
+        self.awake.fetch_sub(1, Ordering::SeqCst);
+        // What waits must not wait for the next push.
+        self.notify();
+    }
+
+    fn forget(&self, id: u64) {
+        lock(&self.roster).places.retain(|place| place.id != id);
+    }
+
+    fn give_back_if_alone(&self) {
+        if lock(&self.roster).places.is_empty() {
+            while let Ok(job) = self.receiver.try_recv() {
+                self.setup.give_back(job);
+            }
+        }
+    }
+
+    /// Follow anyio's limiter.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Answer everything that threads drive, or would drive, in the application's place; how much there was.
+    pub(crate) fn abandon(&self, py: Python<'_>, loop_thread: &Arc<LoopThread>) -> PyResult<usize> {
+        let queued: Vec<Job> = self.receiver.try_iter().collect();
+        let mut count = 0;
+        for job in queued {
+            if let Work::Exchange(arrival) = job.work {
+                loop_thread.refuse(py, arrival)?;
+                count += 1;
+            }
+        }
+        let places: Vec<_> = lock(&self.roster).places.clone();
+        for place in places {
+            let Some(driven) = lock(&place.current).take() else { continue };
+            let text =
+                intern!(py, "cannot cancel %s: it still runs, and its endpoint thread is left to itself");
+            loop_thread.logs().error(py, (text, driven.endpoint.name()))?;
+            driven.exchange.get().abandon(py)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// What is known of a function, by an address that stands for it.
+    pub(crate) fn call_stats(&self, key: usize) -> Arc<CallStats> {
+        let mut known = lock(&self.functions);
+        if let Some(stats) = known.get(&key) {
+            return Arc::clone(stats);
+        }
+        if known.len() >= FUNCTIONS {
+            known.clear();
+        }
+        let stats = CallStats::new("");
+        known.insert(key, Arc::clone(&stats));
+        stats
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let threads = lock(&self.roster).places.len();
+        Figures {
+            threads,
+            busy: self.awake.load(Ordering::Relaxed).min(threads),
+            limit: self.limit.load(Ordering::Relaxed),
+            queued: self.receiver.len(),
+            jobs: self.taken.load(Ordering::Relaxed),
+            waited: Duration::from_nanos(self.waited.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Have every thread leave that is asleep, and the others when their job is done. Called detached; waits for the
+    /// sleepers. A thread whose job does not end is left behind: nothing can end it.
+    pub(crate) fn stop(&self) {
+        self.watch.stop();
+        let sleepers = {
+            let mut roster = lock(&self.roster);
+            roster.is_stopping = true;
+            roster.asleep.iter().map(|sleeper| sleeper.thread.clone()).collect::<Vec<_>>()
+        };
+        for thread in &sleepers {
+            thread.unpark();
+        }
+        self.setup.wait_until_gone(sleepers.len(), LEAVE);
+    }
+}

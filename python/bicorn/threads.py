@@ -1,0 +1,234 @@
+"""Endpoint threads from Python's side: `anyio.to_thread.run_sync` while bicorn serves, and the lane for proven routes.
+
+    run_sync(function)
+      in an endpoint thread that drives an exchange ─▶ call it, here and now
+      in the loop of a server, where nobody can tell ─▶ call it in one of the server's endpoint threads
+      anywhere else ─▶ anyio's own
+
+Nothing here imports anyio: an app that does not use it pays nothing. What may be told apart is left to anyio: a limiter of
+the caller's, a call that may be abandoned, a task that is being cancelled, and a default limiter without a free token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from bicorn._bicorn import call_here, is_driving, to_loop
+from bicorn.sync_endpoints import format_lanes, install_hooks, needs_loop, plan_lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bicorn._bicorn import HttpServer
+    from bicorn.config import Config
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class _Anyio:
+    """The parts of anyio that are needed, most of them private."""
+
+    def __init__(self) -> None:
+        """Find them.
+
+        Raises:
+            ImportError: anyio is another one than this was written for.
+            AttributeError: The same.
+        """
+        import anyio.to_thread
+        from anyio import CancelScope
+        from anyio._backends._asyncio import AsyncIOBackend, _task_states
+        from anyio._core import _eventloop
+
+        self.to_thread = anyio.to_thread
+        self.cancel_scope = CancelScope
+        self.backend = AsyncIOBackend
+        self.task_states = _task_states
+        self.locals = _eventloop.threadlocals
+        self.claim_worker_thread = _eventloop.claim_worker_thread
+        self.limiter = anyio.to_thread.current_default_thread_limiter()
+        # What its `_must_cancel` and scopes are read from; absent, they would read as "not cancelled".
+        CancelScope.cancel_called  # noqa: B018
+        self.limiter.acquire_on_behalf_of_nowait  # noqa: B018
+
+
+class _Pool:
+    """The endpoint threads of one server, as `run_sync` needs them."""
+
+    def __init__(self, anyio: _Anyio, http_server: HttpServer) -> None:
+        self.limiter = anyio.limiter
+        self.cancel_scope = anyio.cancel_scope
+        self.task_states = anyio.task_states
+        self.http_server = http_server
+
+    async def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Call a function in an endpoint thread; `NotImplemented` where that is anyio's business."""
+        task = asyncio.current_task()
+        limiter = self.limiter
+        if task is None or not limiter.available_tokens > 0 or _is_cancelled(task):
+            return NotImplemented
+        state = self.task_states.get(task)
+        scope = None if state is None else state.cancel_scope
+        if scope is not None and _is_scope_cancelled(scope):
+            return NotImplemented
+        limiter.acquire_on_behalf_of_nowait(task)
+        try:
+            future = self.http_server.call_in_thread(function, arguments, _copy_context(), scope, _key(function))
+            if future is None:
+                return NotImplemented
+            if scope is None:
+                return await future
+            # As in anyio: a cancellation waits until the function is over.
+            with self.cancel_scope(shield=True):
+                return await future
+        finally:
+            limiter.release_on_behalf_of(task)
+
+
+_pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+# Servers start and stop in several threads of one process.
+_lock = threading.Lock()
+_original: Any = None
+
+
+async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    if is_driving():
+        result = call_here(function, args)
+        if needs_loop(result):
+            await to_loop()
+        return result
+    if not options:
+        pool = _pools.get(asyncio.get_running_loop())
+        if pool is not None:
+            result = await pool.call(function, args)
+            if result is not NotImplemented:
+                return result
+    return await _original(function, *args, **options)
+
+
+def _is_cancelled(task: asyncio.Task[Any]) -> bool:
+    # `_must_cancel`: asked to be cancelled, and not told yet.
+    return bool(getattr(task, "_must_cancel", False))
+
+
+def _is_scope_cancelled(scope: Any) -> bool:
+    while scope is not None:
+        if scope.cancel_called:
+            return True
+        if scope.shield:
+            return False
+        scope = scope._parent_scope
+    return False
+
+
+def _copy_context() -> contextvars.Context:
+    context = contextvars.copy_context()
+    _forget_library(context)
+    return context
+
+
+def _forget_library(context: contextvars.Context) -> None:
+    """Have sniffio find no event loop in a context; it may have been told of one."""
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None:
+        variable = sniffio.current_async_library_cvar
+        if context.get(variable) is not None:
+            context.run(variable.set, None)
+
+
+def _key(function: Any) -> int:
+    """Return a number that stands for the function at the heart of partials and methods."""
+    while isinstance(function, functools.partial):
+        function = function.keywords.get("function", function.func)
+    return id(getattr(function, "__func__", function))
+
+
+def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> object:
+    """Make the current thread what a worker thread of anyio is; what is returned must be kept while it lives."""
+    threading.current_thread().name = "AnyIO worker thread"
+    trace, profile = threading.gettrace(), threading.getprofile()
+    if trace is not None:
+        sys.settrace(trace)
+    if profile is not None:
+        sys.setprofile(profile)
+    claim = anyio.claim_worker_thread(anyio.backend, loop)
+    claim.__enter__()
+    anyio.locals.current_cancel_scope = None
+    return claim
+
+
+class SyncEndpoints:
+    """What `sync_endpoints` means for one server, from before lifespan start-up until its end."""
+
+    def __init__(self, config: Config) -> None:
+        """Set the limit; in the server's loop, before the app is started."""
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._anyio: _Anyio | None = None
+        # Nobody else can have imported it by now, and without anyio there is nothing to do.
+        if "anyio" in sys.modules and (config.sync_endpoints != "off" or config.endpoint_threads is not None):
+            try:
+                self._anyio = _Anyio()
+            except (ImportError, AttributeError) as error:
+                logger.warning("cannot use endpoint threads with this version of anyio: %s", error)
+        if self._anyio is not None and config.endpoint_threads is not None:
+            self._anyio.limiter.total_tokens = config.endpoint_threads
+
+    def start(self, http_server: HttpServer, context: contextvars.Context) -> None:
+        """Serve sync endpoints by endpoint threads: before requests are."""
+        if self._anyio is None or self._config.sync_endpoints == "off":
+            return
+        context = context.copy()
+        _forget_library(context)
+        self._http_server = http_server
+        http_server.use_endpoint_threads(
+            context=context,
+            enter=functools.partial(_enter_thread, self._anyio, self._loop),
+            limiter=self._anyio.limiter,
+            locals=self._anyio.locals,
+        )
+        global _original
+        with _lock:
+            if not _pools:
+                _original = self._anyio.to_thread.run_sync
+                self._anyio.to_thread.run_sync = functools.wraps(_original)(_run_sync)
+            _pools[self._loop] = _Pool(self._anyio, http_server)
+        if self._config.sync_endpoints == "auto":
+            self.open_lanes()
+
+    def open_lanes(self) -> None:
+        """Find out which routes need no loop, and send their requests past it."""
+        plan = plan_lanes(self._config.loaded_app)
+        if logger.isEnabledFor(logging.DEBUG):
+            for line in format_lanes(plan).splitlines():
+                logger.debug("%s", line)
+        if all(route.why_not is not None for route in plan.routes):
+            return
+        install_hooks(to_loop, is_driving)
+        routes = [
+            (
+                None if route.methods is None else sorted(route.methods),
+                None if route.parts is None else list(route.parts),
+                route.name,
+                route.why_not is None,
+            )
+            for route in plan.routes
+        ]
+        self._http_server.open_lanes(routes, plan.root_path, list(plan.guards))
+
+    def on_other_app(self) -> None:
+        """Look again at an app whose routes or overrides have changed."""
+        logger.debug("the app has changed: looking at its routes again")
+        self.open_lanes()
+
+    def stop(self) -> None:
+        """Leave anyio as it was. May be called twice."""
+        with _lock:
+            if _pools.pop(self._loop, None) is not None and not _pools and self._anyio is not None:
+                self._anyio.to_thread.run_sync = _original
