@@ -263,7 +263,7 @@ def test_methods_are_the_frameworks() -> None:
     assert find_route(planned(app), "HEAD", "/api") is None
 
 
-def test_class_of_handlers_has_any_method() -> None:
+def test_class_of_handlers_is_in_the_lane_for_their_methods() -> None:
     class Item(HTTPEndpoint):
         def get(self, request: Any) -> PlainTextResponse:
             return PlainTextResponse("")
@@ -272,5 +272,13 @@ def test_class_of_handlers_has_any_method() -> None:
         async def post(self, request: Any) -> PlainTextResponse:
             return PlainTextResponse("")
 
-    plan = planned(Starlette(routes=[Route("/item", Item), Route("/async", AsyncItem)]))
-    assert [(route.methods, route.why_not) for route in plan.routes] == [(None, None), (None, ASYNC)]
+    some = Route("/some", Item, methods=["GET", "POST"])
+    plan = planned(Starlette(routes=[Route("/item", Item), some, Route("/async", AsyncItem)]))
+    without = "endpoint has no handler for the method"
+    assert [(route.methods, route.why_not) for route in plan.routes] == [
+        ({"GET", "HEAD"}, None),
+        (None, without),
+        ({"GET", "HEAD"}, None),
+        ({"GET", "HEAD", "POST"}, without),
+        (None, ASYNC),
+    ]

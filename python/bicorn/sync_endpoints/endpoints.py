@@ -60,6 +60,18 @@ def find_obstacle(app: Any, endpoint: Any) -> str | None:
     return middleware.obstacle_of(inside, getattr(inside, "dispatch_func", None))
 
 
+def handled_methods(app: Any) -> frozenset[str] | None:
+    """Return the methods that a class of handlers has one for, or None if a route calls no such class.
+
+    Starlette before 1.2 takes any method's name for that of an attribute, which may be anything.
+    """
+    endpoint = middleware.unwrap(app)
+    if not inspect.isclass(endpoint):
+        return None
+    names = {name for name in HTTP_METHODS if getattr(endpoint, name, None) is not None}
+    return frozenset(name.upper() for name in names | ({"head"} if "get" in names else set()))
+
+
 def find_provider(app: Any) -> Any:
     """Return the application whose `dependency_overrides` a FastAPI route asks, or None."""
     inside = middleware.unwrap(app)
@@ -116,7 +128,7 @@ def _find_obstacle_in_handler(closure: dict[str, Any]) -> str | None:
     dependant = handler["dependant"]
     if handler["is_coroutine"]:
         return "endpoint is async"
-    if _is_generator(dependant.call):
+    if _is_generator(dependant):
         return "endpoint is a generator"
     return _find_obstacle_in_dependencies(dependant) or responses.find_obstacle(handler["actual_response_class"])
 
@@ -127,22 +139,27 @@ def _find_obstacle_in_dependencies(dependant: Any) -> str | None:
         name = name_of(call)
         if getattr(dependency, "concurrency", None) is not None:
             return f"dependency {name} limits its concurrency"
-        if loaded("fastapi.dependencies.models:_is_async_gen_callable")(call):
+        if _is(dependency, "async_gen_callable"):
             return f"dependency {name} is async"
-        if _is_generator(call):
+        if _is_generator(dependency):
             # Its end is run under a limiter that is made where no event loop may run.
             if loaded("anyio._core._synchronization:CapacityLimiterAdapter") is None:
                 return f"dependency {name} needs a newer anyio"
-        elif loaded("fastapi.dependencies.models:_is_coroutine_callable")(call) and not _is_security_scheme(call):
+        elif _is(dependency, "coroutine_callable") and not _is_security_scheme(call):
             return f"dependency {name} is async"
         if (obstacle := _find_obstacle_in_dependencies(dependency)) is not None:
             return obstacle
     return None
 
 
-def _is_generator(call: Any) -> bool:
-    models = "fastapi.dependencies.models"
-    return bool(loaded(f"{models}:_is_gen_callable")(call) or loaded(f"{models}:_is_async_gen_callable")(call))
+def _is_generator(dependant: Any) -> bool:
+    return _is(dependant, "gen_callable") or _is(dependant, "async_gen_callable")
+
+
+def _is(dependant: Any, kind: str) -> bool:
+    """Ask FastAPI how it would call a dependency; before 0.140 the dependency itself tells."""
+    function = loaded(f"fastapi.dependencies.models:_is_{kind}")
+    return bool(getattr(dependant, f"is_{kind}") if function is None else function(dependant.call))
 
 
 def _is_security_scheme(call: Any) -> bool:

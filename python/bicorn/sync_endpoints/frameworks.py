@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+# FastAPI before 0.128 reads lists of files in a task group; for a while before 0.150 it makes the handlers of included
+# routers anew for each request.
 CHECKED_VERSIONS = {
-    "starlette": frozenset({"1.7.0", "1.10.0"}),
-    "fastapi": frozenset({"0.162.5", "0.165.0"}),
+    "starlette": {
+        *("0.48.0", "0.49.3", "0.50.0", "0.52.1"),
+        *("1.0.1", "1.2.1", "1.3.1", "1.5.1", "1.6.0", "1.7.0", "1.8.0", "1.9.0", "1.10.0"),
+    },
+    "fastapi": {
+        *("0.128.8", "0.135.4", "0.136.3", "0.150.0", "0.156.8", "0.160.0", "0.162.5", "0.162.7", "0.163.2", "0.164.0"),
+        "0.165.0",
+    },
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
-from types import FunctionType, GenericAlias, ModuleType
+from types import FunctionType, GenericAlias
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ UNTRUSTED_STANDARD_MODULES = {"unittest", "doctest", "pdb"}
 
 def find_replaced() -> str | None:
     """Return what in the frameworks was replaced and by whom, or None if nothing was."""
-    for module in list(sys.modules.values()):
-        name = getattr(module, "__name__", "")
-        if not isinstance(module, ModuleType) or not _is_checked_module(name):
+    for name, module in list(sys.modules.items()):
+        # Whatever a program puts into `sys.modules` is there under the name that is imported.
+        if not _is_checked_module(name):
             continue
         for attribute, value in list(vars(module).items()):
             # What the import system notes is no part of a module: `__loader__` may be anyone's.

@@ -175,6 +175,10 @@ class Walk:
             name=name_of(route.endpoint),
             why_not=self._find_obstacle(route, original, around, is_exact=is_exact),
         )
+        handled = endpoints.handled_methods(route.app)
+        if lane.why_not is None and handled is not None:
+            self.routes.append(lane._replace(methods=handled if lane.methods is None else handled & lane.methods))
+            lane = lane._replace(why_not="endpoint has no handler for the method")
         self.routes.append(lane)
 
     def _find_obstacle(self, route: Any, original: Any, around: Around, *, is_exact: bool) -> str | None:
