@@ -45,7 +45,7 @@ def find_replaced() -> str | None:
         # Whatever a program puts into `sys.modules` is there under the name that is imported.
         if not _is_checked_module(name):
             continue
-        for attribute, value in list(vars(module).items()):
+        for attribute, value in list(getattr(module, "__dict__", {}).items()):
             # What the import system notes is no part of a module: `__loader__` may be anyone's.
             is_unused = attribute in UNUSED_NAMES or attribute.startswith("__")
             if not is_unused and (stranger := _find_stranger(value, name)) is not None:

@@ -27,6 +27,9 @@ class Kind(Enum):
     APPLICATION = "anything else that can be called, and so may need the loop"
 
 
+# Read by each request, and quicker so than as attributes of the class.
+RESPONSE, APPLICATION = Kind.RESPONSE, Kind.APPLICATION
+
 # One entry for each type that any endpoint has returned; a type that is made for each request would fill it.
 KINDS: dict[type, Kind] = {}
 KINDS_LIMIT = 4096  # arbitrary
@@ -40,10 +43,8 @@ def needs_loop(result: object) -> bool:
         kind = _kind_of(cls)
         if len(KINDS) < KINDS_LIMIT:
             KINDS[cls] = kind
-    if kind is Kind.VALUE:
-        return False
-    if kind is Kind.APPLICATION:
-        return True
+    if kind is not RESPONSE:
+        return kind is APPLICATION
     background = getattr(result, "background", None)
     return background is not None and not is_exactly(background, *KNOWN_BACKGROUNDS)
 
