@@ -300,7 +300,6 @@ impl AccessFacts {
 impl Direct {
     fn record(&self, served: &Served<'_>, path: &Bound<'_, PyAny>) {
         let Served { head, connection, status } = *served;
-        let mut batch = lock(&self.batch);
         // The scope's path has the root path in front and U+FFFD for invalid UTF-8: quote that, not the raw one.
         let text = path.cast::<pyo3::types::PyString>().ok().and_then(|path| path.to_str().ok());
         let decoded = text.map_or_else(|| percent_decode(head.path()), |text| text.as_bytes().into());
@@ -312,6 +311,7 @@ impl Direct {
             version: head.version().as_str(),
             status,
         };
+        let mut batch = lock(&self.batch);
         self.log.record(&mut batch, &record);
         if batch.len() >= BATCH_BYTES {
             self.log.submit(&mut batch);

@@ -48,14 +48,15 @@ impl Lanes {
 #[derive(Default)]
 pub(crate) struct Switch {
     lanes: RwLock<Option<Arc<Lanes>>>,
-    /// What must keep its length. Only looked at and dropped while attached.
-    guards: Mutex<Vec<(Py<PyAny>, usize)>>,
+    /// What must keep its length. Only looked at and dropped while attached, and never looked at under the lock: `len`
+    /// may be Python code, and whoever waits for the lock has the interpreter.
+    guards: Mutex<Arc<[(Py<PyAny>, usize)]>>,
 }
 
 impl Switch {
     /// Open lanes as long as the guards keep their length.
     pub(crate) fn open(&self, lanes: Lanes, guards: Vec<(Py<PyAny>, usize)>) {
-        let before = std::mem::replace(&mut *lock(&self.guards), guards);
+        let before = std::mem::replace(&mut *lock(&self.guards), guards.into());
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lanes));
         drop(before);
     }
@@ -63,8 +64,8 @@ impl Switch {
     /// Close them: everything goes to the loop.
     pub(crate) fn close(&self) {
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let guards = std::mem::take(&mut *lock(&self.guards));
-        drop(guards);
+        let before = std::mem::replace(&mut *lock(&self.guards), Arc::default());
+        drop(before);
     }
 
     /// The endpoint that a request will reach, if its route is in the lane. On I/O threads.
@@ -75,7 +76,8 @@ impl Switch {
 
     /// Whether the application is still the one that the proof is about.
     fn holds(&self, py: Python<'_>) -> bool {
-        lock(&self.guards).iter().all(|(guard, length)| guard.bind(py).len().is_ok_and(|now| now == *length))
+        let guards = Arc::clone(&lock(&self.guards));
+        guards.iter().all(|(guard, length)| guard.bind(py).len().is_ok_and(|now| now == *length))
     }
 }
 
