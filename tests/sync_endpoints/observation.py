@@ -98,8 +98,10 @@ def chain_of(error: BaseException | None) -> Iterator[Error]:
         traceback = error.__traceback__
         while traceback is not None:
             code = traceback.tb_frame.f_code
-            if code.co_filename.startswith(DIRECTORY):
-                frames.append((code.co_name, traceback.tb_lineno))
+            frame = (code.co_name, traceback.tb_lineno)
+            # How deep a recursion may go depends on what is below it: it counts once.
+            if code.co_filename.startswith(DIRECTORY) and frame not in frames[-1:]:
+                frames.append(frame)
             traceback = traceback.tb_next
         yield Error(type(error).__name__, str(error), tuple(frames))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -172,6 +172,8 @@ ANSWERED: dict[Talk, int] = {
 @pytest.mark.parametrize("talk", ANSWERED, ids=lambda talk: talk.__name__)
 def test_talk_is_that_with_uvicorn(talk: Talk, kind: str, mode: str, stages: Stages) -> None:
     seen, expected = (observe(stages, one, talk, kind, ANSWERED[talk]) for one in (mode, "uvicorn"))
+    # Whether a background task or the next request comes first is a race on every server.
+    seen, expected = (replace(one, notes=tuple(sorted(one.notes))) for one in (seen, expected))
     assert_same(seen, expected)
 
 

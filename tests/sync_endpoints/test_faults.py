@@ -146,7 +146,8 @@ def test_second_interrupt_ends_a_process_whose_endpoint_blocks(serve_mode_proces
         server.signal(signal.SIGINT)
         server.stderr.wait_for("Waiting for connections to close")
         server.signal(signal.SIGINT)
-        assert server.wait(6) == -signal.SIGINT
+        # As after any SIGINT: uvicorn takes the KeyboardInterrupt for an end as it should be.
+        assert server.wait(6) == 0
 
 
 @needs_proc
