@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import sys
 import threading
+import time
 from typing import Annotated, Any
 
 import anyio
@@ -195,6 +196,64 @@ def to_pool_and_back() -> str:
     return anyio.from_thread.run(back)
 
 
+@both(router, "/from-thread/limiter")
+def limiter() -> list[float]:
+    limiter = anyio.from_thread.run_sync(anyio.to_thread.current_default_thread_limiter)
+    statistics = anyio.from_thread.run_sync(limiter.statistics)
+    return [limiter.total_tokens, limiter.borrowed_tokens, limiter.available_tokens, statistics.tasks_waiting]
+
+
+@both(router, "/from-thread/own-limiter")
+def own_limiter() -> str:
+    async def call() -> str:
+        return await anyio.to_thread.run_sync(lambda: "called", limiter=anyio.CapacityLimiter(1))
+
+    return anyio.from_thread.run(call)
+
+
+@both(router, "/from-thread/abandoned")
+def abandoned() -> str:
+    async def call() -> str:
+        with anyio.move_on_after(0.01):
+            await anyio.to_thread.run_sync(gate.wait, 5, abandon_on_cancel=True)
+        gate.set()
+        return "moved on"
+
+    gate = threading.Event()
+    return anyio.from_thread.run(call)
+
+
+@both(router, "/from-thread/cancelled")
+def cancelled() -> list[Any]:
+    async def call() -> list[Any]:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await anyio.to_thread.run_sync(note, "never")
+        with anyio.move_on_after(0.01) as outer:
+            # Not to be abandoned: it is waited for, and then the scope ends it.
+            await anyio.to_thread.run_sync(time.sleep, 0.05)
+            await anyio.sleep(1)
+        return [scope.cancelled_caught, outer.cancelled_caught]
+
+    return anyio.from_thread.run(call)
+
+
+@both(router, "/from-thread/group")
+def group() -> list[int]:
+    seen = []
+
+    async def one(number: int) -> None:
+        seen.append(await anyio.to_thread.run_sync(lambda: number * 10))
+
+    async def call() -> list[int]:
+        async with anyio.create_task_group() as tasks:
+            for number in range(5):
+                tasks.start_soon(one, number)
+        return sorted(seen)
+
+    return anyio.from_thread.run(call)
+
+
 @both(router, "/from-thread/in-dependency")
 def in_dependency(value: Annotated[str, Depends(from_thread_run_sync)]) -> Any:
     return value
@@ -214,13 +273,25 @@ def make_app() -> FastAPI:
 
 # The two forms see something different, as they do on every server.
 DIFFERING = ("thread", "thread/same", "loop", "loop/task", "loop/sniffio", "loop/anyio")
+FROM_THREAD = (
+    "run",
+    "run-sync",
+    "check",
+    "nested",
+    "pool",
+    "limiter",
+    "own-limiter",
+    "abandoned",
+    "cancelled",
+    "group",
+)
 CASES = [
     *(Case(f"/{name}", is_twin=False) for name in DIFFERING),
     *(Case(f"/thread/{name}") for name in ("local", "lock")),
     # Only a thread may have a loop of its own.
     *(Case(f"/def/loop/own/{name}", is_absolute=True) for name in ("asyncio", "anyio", "new")),
     *(Case(f"/def/loop/{name}", is_absolute=True) for name in ("own-and-from-thread", "portal")),
-    *(Case(f"/def/from-thread/{name}", is_absolute=True) for name in ("run", "run-sync", "check", "nested", "pool")),
+    *(Case(f"/def/from-thread/{name}", is_absolute=True) for name in FROM_THREAD),
     *(Case(f"/def/from-thread/raises/{name}", is_absolute=True) for name in ("async", "sync")),
     *(Case(f"/from-thread/in-{place}") for place in ("task", "dependency")),
 ]
