@@ -13,7 +13,6 @@ mod call;
 pub(crate) mod driver;
 mod job;
 pub(crate) mod lane;
-mod load;
 pub(crate) mod pool;
 pub(crate) mod python;
 mod stats;

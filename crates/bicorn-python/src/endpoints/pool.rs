@@ -15,7 +15,7 @@
 //! I/O threads push and notify and never attach. The lock of the roster is never held while Python code may run.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -26,7 +26,6 @@ use pyo3::prelude::*;
 
 use super::job::{Job, Work};
 use super::lane::Driven;
-use super::load::Load;
 use super::stats::CallStats;
 use super::thread::{self, Setup};
 use super::watch::Watch;
@@ -72,7 +71,8 @@ pub(crate) struct EndpointThreads {
     patience: AtomicU32,
     /// The value that `patience` began with.
     last_patience: AtomicU32,
-    pub(super) load: Load,
+    /// The watch has woken a thread that has not got the interpreter yet.
+    is_helping: AtomicBool,
     /// What is known of functions that the loop has called.
     functions: Mutex<HashMap<usize, Arc<CallStats>>>,
     watch: Watch,
@@ -87,6 +87,13 @@ struct Roster {
     places: Vec<Arc<Place>>,
     next_id: u64,
     is_stopping: bool,
+}
+
+/// When a thread was woken, or born.
+pub(super) struct Woken {
+    at: Instant,
+    /// How many jobs had been taken then.
+    taken: u64,
 }
 
 struct Sleeper {
@@ -128,7 +135,7 @@ impl EndpointThreads {
             limit: AtomicUsize::new(limit),
             patience: AtomicU32::new(0),
             last_patience: AtomicU32::new(0),
-            load: Load::default(),
+            is_helping: AtomicBool::new(false),
             functions: Mutex::default(),
             watch: Watch::default(),
             setup: Arc::new(setup),
@@ -172,8 +179,9 @@ impl EndpointThreads {
         }
     }
 
-    /// Wake threads, or start them if none sleeps, as far as the limit allows.
-    fn wake(self: &Arc<Self>, count: usize) {
+    /// Wake threads, or start them if none sleeps, as far as the limit allows; how many.
+    fn wake(self: &Arc<Self>, count: usize) -> usize {
+        let mut woken = 0;
         let mut born = Vec::new();
         {
             let mut roster = lock(&self.roster);
@@ -192,6 +200,7 @@ impl EndpointThreads {
                 } else {
                     break;
                 }
+                woken += 1;
             }
         }
         for place in born {
@@ -203,20 +212,28 @@ impl EndpointThreads {
                 self.give_back_if_alone();
             }
         }
+        woken
     }
 
     /// Called by [`Watch`]: the queue is not empty though somebody is awake.
     pub(super) fn help(self: &Arc<Self>) {
+        if self.is_helping.load(Ordering::Relaxed) {
+            return;
+        }
         let patience = self.patience.load(Ordering::Relaxed);
         if patience > 0 {
             self.patience.store(patience - 1, Ordering::Relaxed);
-        } else {
-            self.wake(1);
+            return;
+        }
+        self.is_helping.store(true, Ordering::Relaxed);
+        if self.wake(1) == 0 {
+            self.is_helping.store(false, Ordering::Relaxed);
         }
     }
 
     /// A thread that was woken for the queue has the interpreter, or had to wait for it.
     fn was_contended(&self, is_contended: bool) {
+        self.is_helping.store(false, Ordering::Relaxed);
         let patience = if is_contended {
             let (first, most) = PATIENCE;
             (self.last_patience.load(Ordering::Relaxed) * 2).clamp(first, most)
@@ -231,8 +248,9 @@ impl EndpointThreads {
         &self.watch
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.receiver.len()
+    /// How many jobs have been taken from the queue, and how many stand in it.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.taken.load(Ordering::Relaxed), self.receiver.len() as u64)
     }
 
     /// The next job, after a sleep if there is none. `None`: leave.
@@ -241,16 +259,41 @@ impl EndpointThreads {
             if let Some(job) = self.try_next() {
                 return Some(job);
             }
-            let (woken, taken) = py.detach(|| self.fall_asleep(place))?;
-            let is_contended = woken.elapsed() > CONTENDED;
-            self.was_contended(is_contended);
-            let awake = self.awake.load(Ordering::Relaxed);
-            // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
-            let is_superfluous = awake > CONTENDING || self.taken.load(Ordering::Relaxed) > taken;
-            if is_contended && awake > 1 && is_superfluous {
-                py.detach(|| self.fall_asleep_behind_others(place))?;
-            }
+            let woken = py.detach(|| self.fall_asleep(place))?;
+            self.arrive(py, place, woken)?;
         }
+    }
+
+    /// A thread has got the interpreter since it was woken. It lies down again if the interpreter was contended and
+    /// others get on without it. `None`: leave.
+    pub(super) fn arrive(&self, py: Python<'_>, place: &Place, woken: Woken) -> Option<()> {
+        let Woken { at, taken } = woken;
+        let is_contended = at.elapsed() > CONTENDED;
+        self.was_contended(is_contended);
+        let awake = self.awake();
+        // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
+        let is_superfluous = awake > CONTENDING || self.taken.load(Ordering::Relaxed) > taken;
+        if is_contended && awake > 1 && is_superfluous {
+            py.detach(|| self.fall_asleep_behind_others(place))?;
+        }
+        Some(())
+    }
+
+    /// The moment of waking.
+    pub(super) fn woken(&self) -> Woken {
+        Woken { at: Instant::now(), taken: self.taken.load(Ordering::Relaxed) }
+    }
+
+    /// The next job after a sleep, though there may be one now.
+    pub(super) fn next_behind_others(&self, py: Python<'_>, place: &Place) -> Option<Job> {
+        self.was_contended(true);
+        py.detach(|| self.fall_asleep_behind_others(place))?;
+        self.next(py, place)
+    }
+
+    /// Threads that are not asleep.
+    pub(super) fn awake(&self) -> usize {
+        self.awake.load(Ordering::Relaxed)
     }
 
     /// The next job, if there is one.
@@ -262,15 +305,14 @@ impl EndpointThreads {
         Some(job)
     }
 
-    /// Sleep until woken, unless there is something to do; the moment of waking, and how many jobs had been taken then.
-    /// `None`: leave.
-    fn fall_asleep(&self, place: &Place) -> Option<(Instant, u64)> {
+    /// Sleep until woken, unless there is something to do. `None`: leave.
+    fn fall_asleep(&self, place: &Place) -> Option<Woken> {
         self.lie_down(place)?;
         fence(Ordering::SeqCst);
         if !(!self.receiver.is_empty() && self.get_up(place)) {
             self.sleep(place)?;
         }
-        Some((Instant::now(), self.taken.load(Ordering::Relaxed)))
+        Some(self.woken())
     }
 
     /// Sleep though the queue is not empty: others are awake.

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use super::driver;
 use super::job::{Job, Work};
-use super::pool::{EndpointThreads, Place};
+use super::pool::{EndpointThreads, Place, Woken};
 use super::stats::LONG;
 use crate::asgi::scope::ScopeBuilder;
 use crate::handoff::lock;
@@ -84,8 +84,9 @@ impl Setup {
 pub(super) fn spawn(pool: Arc<EndpointThreads>, setup: Arc<Setup>, place: Arc<Place>) -> std::io::Result<()> {
     let named = std::thread::Builder::new().name("bicorn-endpoint".to_owned());
     named.spawn(move || {
+        let born = pool.woken();
         attached(|py| {
-            let ended = catch_unwind(AssertUnwindSafe(|| run(py, &pool, &setup, &place)));
+            let ended = catch_unwind(AssertUnwindSafe(|| run(py, &pool, &setup, &place, born)));
             if !matches!(ended, Ok(true)) {
                 pool.lose(&place);
             }
@@ -113,11 +114,22 @@ pub(super) struct EndpointThread {
     pub(super) has_news_for_loop: bool,
     /// Jobs done since the I/O threads were told.
     untold: u32,
+    /// The last job waited for its turn at the interpreter, and for nothing else.
+    is_contended: bool,
 }
 
 /// Work until there is nothing to do; true if the pool knows that the thread leaves.
-fn run(py: Python<'_>, pool: &Arc<EndpointThreads>, setup: &Arc<Setup>, place: &Arc<Place>) -> bool {
+fn run(
+    py: Python<'_>,
+    pool: &Arc<EndpointThreads>,
+    setup: &Arc<Setup>,
+    place: &Arc<Place>,
+    born: Woken,
+) -> bool {
     driver::enter();
+    if pool.arrive(py, place, born).is_none() {
+        return true;
+    }
     let made =
         setup.enter.bind(py).call0().and_then(|entered| Ok((entered, setup.loop_thread.new_scopes(py)?)));
     let (_entered, scopes) = match made {
@@ -127,7 +139,13 @@ fn run(py: Python<'_>, pool: &Arc<EndpointThreads>, setup: &Arc<Setup>, place: &
             return false;
         }
     };
-    let mut thread = EndpointThread { setup: Arc::clone(setup), scopes, has_news_for_loop: false, untold: 0 };
+    let mut thread = EndpointThread {
+        setup: Arc::clone(setup),
+        scopes,
+        has_news_for_loop: false,
+        untold: 0,
+        is_contended: false,
+    };
     while let Some(job) = thread.next(py, pool, place) {
         thread.perform(py, pool, place, job);
         thread.stand_back(py);
@@ -138,6 +156,12 @@ fn run(py: Python<'_>, pool: &Arc<EndpointThreads>, setup: &Arc<Setup>, place: &
 impl EndpointThread {
     /// The next job. What was done before is told first, unless the next one is quick.
     fn next(&mut self, py: Python<'_>, pool: &Arc<EndpointThreads>, place: &Place) -> Option<Job> {
+        if self.is_contended && pool.awake() > 1 {
+            // One thread less that wants the interpreter: the others get on sooner.
+            self.is_contended = false;
+            self.tell();
+            return pool.next_behind_others(py, place);
+        }
         if let Some(job) = pool.try_next() {
             if job.stats.may_be_long() || self.untold >= NOTIFY_JOBS {
                 self.tell();
@@ -175,12 +199,12 @@ impl EndpointThread {
             }
             Err(_) => self.recover(py, place),
         }
-        let now = Instant::now();
-        let took = now.saturating_duration_since(begun);
+        let took = begun.elapsed();
         let used = cpu.map_or(took, |before| cpu_time().saturating_sub(before));
-        let waited_elsewhere = took >= LONG && used < took / 4;
-        stats.add(took, waited_elsewhere && !pool.load.is_high());
-        pool.load.add(used, now);
+        let awake = u32::try_from(pool.awake().max(1)).unwrap_or(u32::MAX);
+        // Whoever shares the interpreter with others takes as many times longer as there are others, and somewhat more.
+        stats.add(took, took >= LONG && took / (2 * awake) > used);
+        self.is_contended = !stats.blocks() && took >= LONG && took / 2 > used;
     }
 
     /// A panic ends one exchange, not the thread.

@@ -73,22 +73,25 @@ impl Watch {
 fn watch(shared: &Shared, pool: &Weak<EndpointThreads>) {
     while shared.sleep_until_needed() {
         let mut quiet = 0;
+        let mut before = (0, 0);
         while quiet < QUIET_TICKS {
             if !shared.tick() {
                 return;
             }
             let Some(pool) = pool.upgrade() else { return };
-            if pool.queued() == 0 {
-                quiet += 1;
-            } else {
-                quiet = 0;
+            let (taken, queued) = pool.progress();
+            quiet = if queued == 0 { quiet + 1 } else { 0 };
+            // First come, first served: something that stood in the queue at the last look still stands there.
+            let (taken_before, queued_before) = before;
+            if taken - taken_before < queued_before {
                 pool.help();
             }
+            before = (taken, queued);
         }
         let Some(pool) = pool.upgrade() else { return };
         pool.watch().disarm();
         // Between the last look and this moment nobody would have armed it.
-        if pool.queued() > 0 {
+        if pool.progress().1 > 0 {
             pool.watch().arm(&pool);
         }
     }
