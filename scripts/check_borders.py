@@ -45,7 +45,7 @@ BORDERS = (
            allowed=("crates/bicorn-server/",)),
     Border(r"\bclap\b", "options are declared once", allowed=("crates/bicorn-config/",)),
     Border(r"\bPython::(try_)?attach\b|\bwith_gil\b", "only threads that are Python's may attach",
-           allowed=("crates/bicorn-python/src/loop_thread.rs", "crates/bicorn-python/src/endpoint_threads.rs")),
+           allowed=("crates/bicorn-python/src/loop_thread.rs", "crates/bicorn-python/src/endpoints/thread.rs")),
 )  # fmt: skip
 
 

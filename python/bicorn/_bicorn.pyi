@@ -44,7 +44,7 @@ def to_loop() -> Awaitable[None]:
     """Return what to await in order to go on in the event loop: free there, a move from an endpoint thread."""
 
 def is_driving() -> bool:
-    """Tell whether this is an endpoint thread that drives a request, and framework code runs, not the user's function."""
+    """Tell whether this is an endpoint thread that drives a request, and not within the user's function."""
 
 def call_here(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Call a function here and now, in a copy of the current context."""

@@ -47,8 +47,8 @@ async def run_asgi(app: ASGI3Application, scope: Scope, receive: Receive, send: 
 class _Resumed:
     """A coroutine that was begun elsewhere, in a context of its own, as something to await.
 
-    For what a task cannot do by itself: enter a given context (Python before 3.12), or wait first for what the coroutine
-    has yielded already.
+    For what a task cannot do by itself: enter a given context (Python before 3.12), or wait first for what the
+    coroutine has yielded already.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], context: Context, yielded: object) -> None:

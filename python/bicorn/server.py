@@ -168,12 +168,12 @@ class Server:
         """
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._sync_endpoints = SyncEndpoints(self.config)
+        sync_endpoints = self._sync_endpoints = SyncEndpoints(self.config)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
         with signals_blocked():
-            http_server = self.server_state.http_server = self._create_http_server()
+            http_server = self.server_state.http_server = self._create_http_server(sync_endpoints)
         try:
             groups = await self._open_listeners(sockets)
         except OSError as error:
@@ -183,7 +183,7 @@ class Server:
         uds = self.config.uds if sockets is None and self.config.fd is None else None
         self.servers = [ListenerGroup(group, http_server, self._wait_until, uds) for group in groups]
         context = contextvars.Context() if self.config.reset_contextvars else contextvars.copy_context()
-        self._sync_endpoints.start(http_server, context)
+        sync_endpoints.start(http_server, context)
         with signals_blocked():
             http_server.start(self._loop, context, [listener.fileno() for group in groups for listener in group])
         if sockets is None:
@@ -191,7 +191,7 @@ class Server:
             self._log_started_message(groups[0])
         self.started = True
 
-    def _create_http_server(self) -> HttpServer:
+    def _create_http_server(self, sync_endpoints: SyncEndpoints) -> HttpServer:
         config = self.config
         target = access_log_conditions(config)
         return HttpServer(
@@ -207,7 +207,7 @@ class Server:
             request_limit=self.limit_max_requests,
             on_change=self._changed.set,
             resume=resume,
-            on_other_app=self._sync_endpoints.on_other_app,
+            on_other_app=sync_endpoints.on_other_app,
         )
 
     async def _open_listeners(self, sockets: list[socket.socket] | None) -> list[list[socket.socket]]:

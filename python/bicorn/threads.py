@@ -5,8 +5,8 @@
       in the loop of a server, where nobody can tell ─▶ call it in one of the server's endpoint threads
       anywhere else ─▶ anyio's own
 
-Nothing here imports anyio: an app that does not use it pays nothing. What may be told apart is left to anyio: a limiter of
-the caller's, a call that may be abandoned, a task that is being cancelled, and a default limiter without a free token.
+Nothing here imports anyio: an app that does not use it pays nothing. What may be told apart is left to anyio: a limiter
+of the caller's, a call that may be abandoned, a task that is being cancelled, a default limiter without a free token.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class _Anyio:
         from anyio._backends._asyncio import AsyncIOBackend, _task_states
         from anyio._core import _eventloop
 
-        self.to_thread = anyio.to_thread
+        # A module, and an attribute of it that is replaced.
+        self.to_thread: Any = anyio.to_thread
         self.cancel_scope = CancelScope
         self.backend = AsyncIOBackend
         self.task_states = _task_states

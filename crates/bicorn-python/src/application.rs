@@ -43,7 +43,7 @@ impl Application for PythonApplication {
         };
         let arrival = Arrival { incoming: Incoming::Http(exchange), connection: Arc::clone(connection) };
         // There is room; if that were ever wrong, dropping the exchange closes its connection.
-        let _ = threads.push(Job::exchange(arrival, endpoint));
+        threads.push(Job::exchange(arrival, endpoint));
     }
 
     fn handle_websocket(&self, handshake: Handshake, connection: &Arc<ConnectionInfo>) {

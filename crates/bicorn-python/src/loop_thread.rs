@@ -36,12 +36,12 @@ const NOTIFY_EXCHANGES: usize = 8;
 pub(crate) struct Links {
     /// The ASGI application.
     pub(crate) app: Py<PyAny>,
+    /// `bicorn.asgi.run_asgi`: awaits the application and reports how it ended.
+    pub(crate) run_asgi: Py<PyAny>,
     /// `bicorn.asgi.resume`: goes on with a coroutine that was begun elsewhere.
     pub(crate) resume: Py<PyAny>,
     /// Called when the application is another one than when its routes were proven.
     pub(crate) on_other_app: Py<PyAny>,
-    /// `bicorn.asgi.run_asgi`: awaits the application and reports how it ended.
-    pub(crate) run_asgi: Py<PyAny>,
     /// Called when something changed that the program around the server waits for.
     pub(crate) on_change: Py<PyAny>,
 }

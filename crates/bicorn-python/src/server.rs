@@ -4,7 +4,6 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
 use bicorn_http::ResponseHead;
-use bicorn_http::routes::{Part, Pattern, Route, RouteTable};
 use bicorn_server::Server;
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
@@ -12,9 +11,10 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::application::PythonApplication;
 use crate::asgi::scope::ScopeFacts;
+use crate::endpoints::lane::{GivenRoute, Guard, Lanes};
 use crate::endpoints::pool::Figures;
 use crate::endpoints::thread::{Gone, tokens_to_threads};
-use crate::endpoints::{Call, CallStats, EndpointThreads, Job, Lanes, Setup};
+use crate::endpoints::{Call, EndpointThreads, Job, Setup};
 use crate::event_loop::EventLoop;
 use crate::handoff::{HandOff, lock};
 use crate::logging::{AccessLogTarget, Logs};
@@ -74,7 +74,7 @@ impl HttpServer {
             root_path: options.root_path.clone(),
         };
         let logs = Logs::new(error_logger, access_logger, access_log_target)?;
-        let links = Links { app, run_asgi, resume, on_change, on_other_app };
+        let links = Links { app, run_asgi, resume, on_other_app, on_change };
         let parts = Parts { handoff, links, limits, logs, scopes };
         Ok(Self {
             loop_thread: Arc::new(LoopThread::new(py, parts)?),
@@ -153,35 +153,23 @@ impl HttpServer {
     /// `(kind, text)`, or None for a route that nobody can tell from its path.
     fn open_lanes(
         &self,
-        routes: Vec<(Option<Vec<String>>, Option<Vec<(String, String)>>, String, bool)>,
+        py: Python<'_>,
+        routes: Vec<GivenRoute>,
         root_path: Option<String>,
         guards: Vec<Py<PyAny>>,
-        py: Python<'_>,
     ) -> PyResult<()> {
-        let options = self.settings.get().options();
-        let mut table = Vec::with_capacity(routes.len());
-        let mut endpoints = Vec::with_capacity(routes.len());
-        for (methods, parts, name, is_proven) in routes {
-            let pattern = parts.map(|parts| parts.into_iter().map(part).collect::<PyResult<_>>());
-            table.push(Route { methods, pattern: pattern.transpose()?.map(Pattern::new) });
-            endpoints.push(is_proven.then(|| CallStats::new(&name)));
-        }
-        let guards = guards.into_iter().map(|guard| {
-            let length = guard.bind(py).len()?;
-            Ok((guard, length))
-        });
-        let lanes = Lanes {
-            table: RouteTable::new(table),
-            endpoints,
-            server_root: options.root_path.clone(),
-            root_path: root_path.unwrap_or_else(|| options.root_path.clone()),
-        };
-        self.loop_thread.switch().open(lanes, guards.collect::<PyResult<_>>()?);
+        let lanes = Lanes::new(routes, &self.settings.get().options().root_path, root_path)?;
+        let guards = guards.into_iter().map(|guard| Guard::new(py, guard)).collect::<PyResult<_>>()?;
+        self.loop_thread.switch().open(lanes, guards);
         Ok(())
     }
 
     /// Call a function in an endpoint thread; the `asyncio.Future` of its result, or None when there is no room. `key` is
     /// a number that stands for the function, `scope` the cancel scope that it may ask for.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "positional arguments of a method that is called for each call"
+    )]
     fn call_in_thread<'py>(
         &self,
         function: &Bound<'py, PyAny>,
@@ -200,7 +188,7 @@ impl HttpServer {
             future: future.clone().unbind(),
             scope,
         };
-        let is_queued = threads.push(Job::call(call, threads.call_stats(key))).is_ok();
+        let is_queued = threads.push(Job::call(call, threads.call_stats(key)));
         threads.notify();
         Ok(is_queued.then_some(future))
     }
@@ -328,17 +316,4 @@ fn field_lines(headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<(Vec<u8>, bool)> {
         }
     }
     Ok((lines, closes))
-}
-
-/// A part of a pattern, as `bicorn.sync_endpoints` names it.
-fn part((kind, text): (String, String)) -> PyResult<Part> {
-    Ok(match kind.as_str() {
-        "literal" => Part::Literal(text),
-        "str" => Part::Segment,
-        "int" => Part::Integer,
-        "float" => Part::Float,
-        "uuid" => Part::Uuid,
-        "path" => Part::Rest,
-        _ => return Err(PyValueError::new_err(format!("unknown kind of part: {kind}"))),
-    })
 }

@@ -35,6 +35,7 @@ pub(crate) struct HttpExchange {
 }
 
 /// What changes of an exchange.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Inner {
     pub(super) response: Response,
     body: RequestBody,

@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bicorn_http::RequestHead;
-use bicorn_http::routes::{RouteTable, below_root};
-use pyo3::exceptions::PyStopIteration;
+use bicorn_http::routes::{Part, Pattern, Route, RouteTable, below_root};
+use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -20,16 +20,45 @@ use crate::handoff::{Arrival, Incoming, lock};
 
 /// The routes of an application, and which of them are in the lane.
 pub(crate) struct Lanes {
-    pub(crate) table: RouteTable,
+    table: RouteTable,
     /// For each route of the table: what is known of its endpoint, if it is in the lane.
-    pub(crate) endpoints: Vec<Option<Arc<CallStats>>>,
+    endpoints: Vec<Option<Arc<CallStats>>>,
     /// The server's root path, which stands in front of every path.
-    pub(crate) server_root: String,
+    server_root: String,
     /// The root path in the scope when routes are matched.
-    pub(crate) root_path: String,
+    root_path: String,
 }
 
+/// A route as Python gives it: methods, parts, the endpoint's name, and whether it is in the lane.
+#[derive(FromPyObject)]
+pub(crate) struct GivenRoute(Option<Vec<String>>, Option<Vec<(String, String)>>, String, bool);
+
 impl Lanes {
+    /// Lanes for these routes; `root_path` is the application's own, which replaces the server's in the scope.
+    ///
+    /// # Errors
+    /// A route has a part of an unknown kind.
+    pub(crate) fn new(
+        routes: Vec<GivenRoute>,
+        server_root: &str,
+        root_path: Option<String>,
+    ) -> PyResult<Self> {
+        let mut table = Vec::with_capacity(routes.len());
+        let mut endpoints = Vec::with_capacity(routes.len());
+        for GivenRoute(methods, parts, name, is_proven) in routes {
+            let pattern =
+                parts.map(|parts| parts.into_iter().map(part).collect::<PyResult<_>>()).transpose()?;
+            table.push(Route { methods, pattern: pattern.map(Pattern::new) });
+            endpoints.push(is_proven.then(|| CallStats::new(&name)));
+        }
+        Ok(Self {
+            table: RouteTable::new(table),
+            endpoints,
+            root_path: root_path.unwrap_or_else(|| server_root.to_owned()),
+            server_root: server_root.to_owned(),
+        })
+    }
+
     /// The endpoint that a request will reach, if its route is in the lane.
     fn endpoint(&self, head: &RequestHead) -> Option<&Arc<CallStats>> {
         let decoded = percent_decode(head.path());
@@ -44,18 +73,48 @@ impl Lanes {
     }
 }
 
+/// A part of a pattern, as `bicorn.sync_endpoints` names it.
+fn part((kind, text): (String, String)) -> PyResult<Part> {
+    Ok(match kind.as_str() {
+        "literal" => Part::Literal(text),
+        "str" => Part::Segment,
+        "int" => Part::Integer,
+        "float" => Part::Float,
+        "uuid" => Part::Uuid,
+        "path" => Part::Rest,
+        _ => return Err(PyValueError::new_err(format!("unknown kind of part: {kind}"))),
+    })
+}
+
+/// Something that must stay as long as it is.
+pub(crate) struct Guard {
+    object: Py<PyAny>,
+    length: usize,
+}
+
+impl Guard {
+    pub(crate) fn new(py: Python<'_>, object: Py<PyAny>) -> PyResult<Self> {
+        let length = object.bind(py).len()?;
+        Ok(Self { object, length })
+    }
+
+    fn holds(&self, py: Python<'_>) -> bool {
+        self.object.bind(py).len().is_ok_and(|now| now == self.length)
+    }
+}
+
 /// The lanes that are open now.
 #[derive(Default)]
 pub(crate) struct Switch {
     lanes: RwLock<Option<Arc<Lanes>>>,
     /// What must keep its length. Only looked at and dropped while attached, and never looked at under the lock: `len`
     /// may be Python code, and whoever waits for the lock has the interpreter.
-    guards: Mutex<Arc<[(Py<PyAny>, usize)]>>,
+    guards: Mutex<Arc<[Guard]>>,
 }
 
 impl Switch {
     /// Open lanes as long as the guards keep their length.
-    pub(crate) fn open(&self, lanes: Lanes, guards: Vec<(Py<PyAny>, usize)>) {
+    pub(crate) fn open(&self, lanes: Lanes, guards: Vec<Guard>) {
         let before = std::mem::replace(&mut *lock(&self.guards), guards.into());
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(lanes));
         drop(before);
@@ -64,7 +123,7 @@ impl Switch {
     /// Close them: everything goes to the loop.
     pub(crate) fn close(&self) {
         *self.lanes.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let before = std::mem::replace(&mut *lock(&self.guards), Arc::default());
+        let before = std::mem::take(&mut *lock(&self.guards));
         drop(before);
     }
 
@@ -77,7 +136,7 @@ impl Switch {
     /// Whether the application is still the one that the proof is about.
     fn holds(&self, py: Python<'_>) -> bool {
         let guards = Arc::clone(&lock(&self.guards));
-        guards.iter().all(|(guard, length)| guard.bind(py).len().is_ok_and(|now| now == *length))
+        guards.iter().all(|guard| guard.holds(py))
     }
 }
 

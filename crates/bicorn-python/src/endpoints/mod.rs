@@ -21,7 +21,6 @@ mod watch;
 
 pub(crate) use call::{Call, Finished};
 pub(crate) use job::Job;
-pub(crate) use lane::{Lanes, Moved};
+pub(crate) use lane::Moved;
 pub(crate) use pool::EndpointThreads;
-pub(crate) use stats::CallStats;
 pub(crate) use thread::Setup;

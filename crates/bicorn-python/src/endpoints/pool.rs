@@ -90,6 +90,7 @@ struct Roster {
 }
 
 /// When a thread was woken, or born.
+#[derive(Clone, Copy)]
 pub(super) struct Woken {
     at: Instant,
     /// How many jobs had been taken then.
@@ -149,13 +150,12 @@ impl EndpointThreads {
 
     /// Queue a job; nobody is woken before [`EndpointThreads::notify`].
     ///
-    /// # Errors
-    /// The queue is full; the job comes back.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Job> {
+    /// False: the queue is full, and the job is dropped.
+    pub(crate) fn push(&self, job: Job) -> bool {
         if job.blocks() {
             self.blocking.fetch_add(1, Ordering::Relaxed);
         }
-        self.sender.try_send(job).map_err(crossbeam_channel::TrySendError::into_inner)
+        self.sender.try_send(job).is_ok()
     }
 
     /// Wake who is needed for what was pushed.
@@ -309,7 +309,7 @@ impl EndpointThreads {
     fn fall_asleep(&self, place: &Place) -> Option<Woken> {
         self.lie_down(place)?;
         fence(Ordering::SeqCst);
-        if !(!self.receiver.is_empty() && self.get_up(place)) {
+        if self.receiver.is_empty() || !self.get_up(place) {
             self.sleep(place)?;
         }
         Some(self.woken())
