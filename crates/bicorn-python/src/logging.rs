@@ -19,7 +19,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::asgi::scope::percent_decode;
+use crate::asgi::percent::percent_decode;
 use crate::handoff::lock;
 
 /// How access records are written in this tick.

@@ -8,6 +8,7 @@ pub(crate) mod exchange;
 mod extensions;
 mod file_event;
 pub(crate) mod http;
+pub(crate) mod percent;
 mod response;
 pub(crate) mod scope;
 mod send;

@@ -18,6 +18,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::extensions::Extensions;
+use super::percent::percent_decode;
 
 /// Header names that are remembered; a peer that invents names cannot fill memory.
 const NAMES: usize = 512;
@@ -360,30 +361,6 @@ fn method<'py>(py: Python<'py>, method: &[u8]) -> Bound<'py, PyString> {
         // A method is a token, so it is ASCII.
         other => PyString::new(py, &String::from_utf8_lossy(other)),
     }
-}
-
-/// Decode `%XX`; anything else stays as it is, as `urllib.parse.unquote_to_bytes` leaves it.
-pub(crate) fn percent_decode(raw: &[u8]) -> Cow<'_, [u8]> {
-    if !raw.contains(&b'%') {
-        return raw.into();
-    }
-    let mut decoded = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let pair = (byte == b'%').then(|| Some((hex(*tail.first()?)?, hex(*tail.get(1)?)?))).flatten();
-        if let Some((high, low)) = pair {
-            decoded.push(high << 4 | low);
-            rest = &tail[2..];
-        } else {
-            decoded.push(byte);
-            rest = tail;
-        }
-    }
-    decoded.into()
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// FNV-1a over words: a peer that provokes collisions only makes its own requests a little slower.

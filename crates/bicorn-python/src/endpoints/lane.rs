@@ -11,11 +11,12 @@ use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::driver;
+use super::roster::Place;
 use super::stats::CallStats;
 use super::thread::EndpointThread;
-use super::{driver, pool};
 use crate::asgi::http::HttpExchange;
-use crate::asgi::scope::percent_decode;
+use crate::asgi::percent::percent_decode;
 use crate::handoff::{Arrival, Incoming, lock};
 
 /// The routes of an application, and which of them are in the lane.
@@ -161,7 +162,7 @@ impl EndpointThread {
     pub(super) fn drive(
         &mut self,
         py: Python<'_>,
-        place: &pool::Place,
+        place: &Place,
         arrival: Arrival,
         endpoint: &Arc<CallStats>,
     ) -> PyResult<()> {

@@ -15,6 +15,7 @@ mod job;
 pub(crate) mod lane;
 pub(crate) mod pool;
 pub(crate) mod python;
+mod roster;
 mod stats;
 pub(crate) mod thread;
 mod watch;

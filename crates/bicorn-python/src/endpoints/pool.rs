@@ -7,17 +7,11 @@
 //! - at once for a call that is known to block ([`CallStats`]),
 //! - or when the queue is not empty a while later ([`Watch`]): whoever is awake is stuck, or too slow.
 //!
-//! ```text
-//!   push ──▶ queue ──▶ awake ──queue empty──▶ asleep ──woken──▶ awake
-//!                        ▲                       └──IDLE, and not the last──▶ gone
-//!                     spawned, up to the limit
-//! ```
-//! I/O threads push and notify and never attach. The lock of the roster is never held while Python code may run.
+//! I/O threads push and notify and never attach.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,7 +19,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::job::{Job, Work};
-use super::lane::Driven;
+use super::roster::{Place, Roster};
 use super::stats::CallStats;
 use super::thread::{self, Setup};
 use super::watch::Watch;
@@ -37,8 +31,6 @@ use crate::loop_thread::LoopThread;
 const QUEUE_JOBS: usize = 4096;
 /// Connections keep their exchange when so many jobs wait, as with the loop's hand-off.
 const QUEUE_EXCHANGES: usize = 1024;
-/// How long a thread sleeps before it leaves (anyio's `WorkerThread.MAX_IDLE_TIME`).
-const IDLE: Duration = Duration::from_secs(10);
 /// How long the end of a server waits for its sleeping threads to leave.
 const LEAVE: Duration = Duration::from_secs(2);
 /// A thread that had to wait longer for the interpreter finds it contended.
@@ -56,17 +48,13 @@ const PATIENCE: (u32, u32) = (16, 256);
 pub(crate) struct EndpointThreads {
     sender: Sender<Job>,
     receiver: Receiver<Job>,
-    roster: Mutex<Roster>,
-    /// Threads that are not asleep.
-    awake: AtomicUsize,
+    roster: Roster,
     /// Jobs that were taken from the queue.
     taken: AtomicU64,
     /// How long those had waited there, in nanoseconds.
     waited: AtomicU64,
     /// Jobs known to block that were queued since somebody was woken for them.
     blocking: AtomicUsize,
-    /// Threads that there may be: the tokens of anyio's default limiter.
-    limit: AtomicUsize,
     /// Looks of the watch to let pass: the interpreter was contended, and more threads would make it worse.
     patience: AtomicU32,
     /// The value that `patience` began with.
@@ -79,34 +67,12 @@ pub(crate) struct EndpointThreads {
     setup: Arc<Setup>,
 }
 
-#[derive(Default)]
-struct Roster {
-    /// Who sleeps; the last to fall asleep is woken first, because its memory is warm.
-    asleep: Vec<Sleeper>,
-    /// What each thread works on, in no order.
-    places: Vec<Arc<Place>>,
-    next_id: u64,
-    is_stopping: bool,
-}
-
 /// When a thread was woken, or born.
 #[derive(Clone, Copy)]
 pub(super) struct Woken {
     at: Instant,
     /// How many jobs had been taken then.
     taken: u64,
-}
-
-struct Sleeper {
-    id: u64,
-    thread: Thread,
-}
-
-/// What the rest of the server can see of one thread.
-pub(super) struct Place {
-    id: u64,
-    /// What it drives.
-    pub(super) current: Mutex<Option<Driven>>,
 }
 
 /// What can be told of the threads, for the log and for metrics.
@@ -128,12 +94,11 @@ impl EndpointThreads {
         Arc::new(Self {
             sender,
             receiver,
-            roster: Mutex::default(),
-            awake: AtomicUsize::new(0),
+            // The tokens of anyio's default limiter.
+            roster: Roster::new(limit),
             taken: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             blocking: AtomicUsize::new(0),
-            limit: AtomicUsize::new(limit),
             patience: AtomicU32::new(0),
             last_patience: AtomicU32::new(0),
             is_helping: AtomicBool::new(false),
@@ -169,7 +134,7 @@ impl EndpointThreads {
         if self.blocking.load(Ordering::Relaxed) > 0 {
             needed = self.blocking.swap(0, Ordering::Relaxed).min(self.receiver.len());
         }
-        if self.awake.load(Ordering::SeqCst) == 0 {
+        if self.roster.awake() == 0 {
             needed = needed.max(1);
         }
         if needed > 0 {
@@ -181,35 +146,13 @@ impl EndpointThreads {
 
     /// Wake threads, or start them if none sleeps, as far as the limit allows; how many.
     fn wake(self: &Arc<Self>, count: usize) -> usize {
-        let mut woken = 0;
-        let mut born = Vec::new();
-        {
-            let mut roster = lock(&self.roster);
-            for _ in 0..count {
-                if let Some(sleeper) = roster.asleep.pop() {
-                    self.awake.fetch_add(1, Ordering::SeqCst);
-                    sleeper.thread.unpark();
-                } else if roster.places.len() < self.limit.load(Ordering::Relaxed).max(1)
-                    && !roster.is_stopping
-                {
-                    self.awake.fetch_add(1, Ordering::SeqCst);
-                    roster.next_id += 1;
-                    let place = Arc::new(Place { id: roster.next_id, current: Mutex::default() });
-                    roster.places.push(Arc::clone(&place));
-                    born.push(place);
-                } else {
-                    break;
-                }
-                woken += 1;
-            }
-        }
+        let (woken, born) = self.roster.wake(count);
         for place in born {
-            let id = place.id;
-            if thread::spawn(Arc::clone(self), Arc::clone(&self.setup), place).is_err() {
+            if thread::spawn(Arc::clone(self), Arc::clone(&self.setup), Arc::clone(&place)).is_err() {
                 // No memory or no process for it now. The others go on; without any, the loop takes the exchanges back.
-                self.forget(id);
-                self.awake.fetch_sub(1, Ordering::SeqCst);
-                self.give_back_if_alone();
+                if self.roster.lose(&place) {
+                    self.receiver.try_iter().for_each(|job| self.setup.give_back(job));
+                }
             }
         }
         woken
@@ -293,7 +236,7 @@ impl EndpointThreads {
 
     /// Threads that are not asleep.
     pub(super) fn awake(&self) -> usize {
-        self.awake.load(Ordering::Relaxed)
+        self.roster.awake()
     }
 
     /// The next job, if there is one.
@@ -307,85 +250,30 @@ impl EndpointThreads {
 
     /// Sleep until woken, unless there is something to do. `None`: leave.
     fn fall_asleep(&self, place: &Place) -> Option<Woken> {
-        self.lie_down(place)?;
+        self.roster.lie_down(place)?;
         fence(Ordering::SeqCst);
-        if self.receiver.is_empty() || !self.get_up(place) {
-            self.sleep(place)?;
+        if self.receiver.is_empty() || !self.roster.get_up(place) {
+            self.roster.sleep(place)?;
         }
         Some(self.woken())
     }
 
     /// Sleep though the queue is not empty: others are awake.
     fn fall_asleep_behind_others(&self, place: &Place) -> Option<()> {
-        self.lie_down(place)?;
-        self.sleep(place)
-    }
-
-    fn lie_down(&self, place: &Place) -> Option<()> {
-        let mut roster = lock(&self.roster);
-        if roster.is_stopping || roster.places.len() > self.limit.load(Ordering::Relaxed).max(1) {
-            roster.places.retain(|known| known.id != place.id);
-            drop(roster);
-            self.awake.fetch_sub(1, Ordering::SeqCst);
-            return None;
-        }
-        roster.asleep.push(Sleeper { id: place.id, thread: std::thread::current() });
-        self.awake.fetch_sub(1, Ordering::SeqCst);
-        Some(())
-    }
-
-    /// Stop sleeping by oneself; false if somebody woke this thread already.
-    fn get_up(&self, place: &Place) -> bool {
-        let mut roster = lock(&self.roster);
-        let before = roster.asleep.len();
-        roster.asleep.retain(|sleeper| sleeper.id != place.id);
-        let was_asleep = roster.asleep.len() < before;
-        if was_asleep {
-            self.awake.fetch_add(1, Ordering::SeqCst);
-        }
-        was_asleep
-    }
-
-    fn sleep(&self, place: &Place) -> Option<()> {
-        let fell_asleep = Instant::now();
-        loop {
-            std::thread::park_timeout(IDLE);
-            let mut roster = lock(&self.roster);
-            if !roster.asleep.iter().any(|sleeper| sleeper.id == place.id) {
-                return Some(());
-            }
-            let is_superfluous = fell_asleep.elapsed() >= IDLE && roster.asleep.len() > 1;
-            if is_superfluous || roster.is_stopping {
-                roster.asleep.retain(|sleeper| sleeper.id != place.id);
-                roster.places.retain(|known| known.id != place.id);
-                return None;
-            }
-        }
+        self.roster.lie_down(place)?;
+        self.roster.sleep(place)
     }
 
     /// A thread has ended without asking for the next job: by a defect.
     pub(super) fn lose(self: &Arc<Self>, place: &Place) {
-        self.forget(place.id);
-        self.awake.fetch_sub(1, Ordering::SeqCst);
+        self.roster.lose(place);
         // What waits must not wait for the next push.
         self.notify();
     }
 
-    fn forget(&self, id: u64) {
-        lock(&self.roster).places.retain(|place| place.id != id);
-    }
-
-    fn give_back_if_alone(&self) {
-        if lock(&self.roster).places.is_empty() {
-            while let Ok(job) = self.receiver.try_recv() {
-                self.setup.give_back(job);
-            }
-        }
-    }
-
     /// Follow anyio's limiter.
     pub(crate) fn set_limit(&self, limit: usize) {
-        self.limit.store(limit, Ordering::Relaxed);
+        self.roster.set_limit(limit);
     }
 
     /// Answer everything that threads drive, or would drive, in the application's place; how much there was.
@@ -398,8 +286,7 @@ impl EndpointThreads {
                 count += 1;
             }
         }
-        let places: Vec<_> = lock(&self.roster).places.clone();
-        for place in places {
+        for place in self.roster.places() {
             let Some(driven) = lock(&place.current).take() else { continue };
             let text =
                 intern!(py, "cannot cancel %s: it still runs, and its endpoint thread is left to itself");
@@ -425,11 +312,11 @@ impl EndpointThreads {
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let threads = lock(&self.roster).places.len();
+        let threads = self.roster.places().len();
         Figures {
             threads,
-            busy: self.awake.load(Ordering::Relaxed).min(threads),
-            limit: self.limit.load(Ordering::Relaxed),
+            busy: self.awake().min(threads),
+            limit: self.roster.limit(),
             queued: self.receiver.len(),
             jobs: self.taken.load(Ordering::Relaxed),
             waited: Duration::from_nanos(self.waited.load(Ordering::Relaxed)),
@@ -440,14 +327,7 @@ impl EndpointThreads {
     /// sleepers. A thread whose job does not end is left behind: nothing can end it.
     pub(crate) fn stop(&self) {
         self.watch.stop();
-        let sleepers = {
-            let mut roster = lock(&self.roster);
-            roster.is_stopping = true;
-            roster.asleep.iter().map(|sleeper| sleeper.thread.clone()).collect::<Vec<_>>()
-        };
-        for thread in &sleepers {
-            thread.unpark();
-        }
-        self.setup.wait_until_gone(sleepers.len(), LEAVE);
+        let sleepers = self.roster.stop();
+        self.setup.wait_until_gone(sleepers, LEAVE);
     }
 }

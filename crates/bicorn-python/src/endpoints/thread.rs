@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 
 use super::driver;
 use super::job::{Job, Work};
-use super::pool::{EndpointThreads, Place, Woken};
+use super::pool::{EndpointThreads, Woken};
+use super::roster::Place;
 use super::stats::LONG;
 use crate::asgi::scope::ScopeBuilder;
 use crate::handoff::lock;
