@@ -129,6 +129,8 @@ class Stage:
         with serving.logging_restored():
             for name in ("uvicorn.error", "uvicorn.access"):
                 logging.getLogger(name).setLevel(logging.INFO)
+                # Other handlers would write out every traceback.
+                logging.getLogger(name).propagate = False
             logs.attach()
             with self.served.connect() as client:
                 wire = normalized(talk(client))
