@@ -12,7 +12,9 @@ pub(crate) struct Job {
     pub(super) work: Work,
     /// What is known of the function at its heart.
     pub(super) stats: Arc<CallStats>,
-    queued_at: Instant,
+    /// It is known to block: it needs a thread of its own.
+    pub(super) is_blocking: bool,
+    pub(super) queued_at: Instant,
 }
 
 pub(super) enum Work {
@@ -25,20 +27,15 @@ pub(super) enum Work {
 impl Job {
     /// An exchange of a proven route.
     pub(crate) fn exchange(arrival: Arrival, stats: Arc<CallStats>) -> Self {
-        Self { work: Work::Exchange(arrival), stats, queued_at: Instant::now() }
+        Self::new(Work::Exchange(arrival), stats)
     }
 
     /// A function to call.
     pub(crate) fn call(call: Call, stats: Arc<CallStats>) -> Self {
-        Self { work: Work::Call(call), stats, queued_at: Instant::now() }
+        Self::new(Work::Call(call), stats)
     }
 
-    /// Whether it is known to need a thread of its own.
-    pub(super) fn blocks(&self) -> bool {
-        self.stats.blocks()
-    }
-
-    pub(super) fn queued_at(&self) -> Instant {
-        self.queued_at
+    fn new(work: Work, stats: Arc<CallStats>) -> Self {
+        Self { work, is_blocking: stats.blocks(), stats, queued_at: Instant::now() }
     }
 }

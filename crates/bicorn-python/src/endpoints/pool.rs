@@ -10,7 +10,7 @@
 //! I/O threads push and notify and never attach.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,9 @@ const QUEUE_JOBS: usize = 4096;
 const QUEUE_EXCHANGES: usize = 1024;
 /// How long the end of a server waits for its sleeping threads to leave.
 const LEAVE: Duration = Duration::from_secs(2);
-/// A thread that had to wait longer for the interpreter finds it contended.
-const CONTENDED: Duration = Duration::from_millis(2);
+/// A thread that had to wait longer for the interpreter finds it contended. Python takes it from whoever does not give it
+/// after 5 ms; a machine with other work to do is late by less.
+const CONTENDED: Duration = Duration::from_millis(4);
 /// Threads that may be awake while they contend for the interpreter, in long jobs: the loop thread waits for each of
 /// them, up to Python's switch interval of 5 ms.
 const CONTENDING: usize = 3;
@@ -43,6 +44,10 @@ const FUNCTIONS: usize = 1024;
 /// How many looks of the watch are let pass when the interpreter was contended: at first, and at most. Each try costs
 /// whoever works a forced switch.
 const PATIENCE: (u32, u32) = (16, 256);
+/// How many threads one look wakes at most.
+const RAMP: usize = 16;
+/// Looks after which threads that were woken are not waited for any more.
+const LOOKS: u32 = 50;
 
 /// Sync endpoints and functions of one server, and the threads that run them.
 pub(crate) struct EndpointThreads {
@@ -53,14 +58,18 @@ pub(crate) struct EndpointThreads {
     taken: AtomicU64,
     /// How long those had waited there, in nanoseconds.
     waited: AtomicU64,
-    /// Jobs known to block that were queued since somebody was woken for them.
+    /// Jobs in the queue that are known to block, and those of them for which nobody was woken yet.
     blocking: AtomicUsize,
+    unattended: AtomicUsize,
     /// Looks of the watch to let pass: the interpreter was contended, and more threads would make it worse.
     patience: AtomicU32,
     /// The value that `patience` began with.
     last_patience: AtomicU32,
-    /// The watch has woken a thread that has not got the interpreter yet.
-    is_helping: AtomicBool,
+    /// Threads that the watch has woken and that have not got the interpreter yet, and looks since then.
+    helpers: AtomicUsize,
+    looks: AtomicU32,
+    /// How many threads the next look wakes: twice as many each time, as long as the interpreter is free.
+    ramp: AtomicUsize,
     /// What is known of functions that the loop has called.
     functions: Mutex<HashMap<usize, Arc<CallStats>>>,
     watch: Watch,
@@ -99,9 +108,12 @@ impl EndpointThreads {
             taken: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             blocking: AtomicUsize::new(0),
+            unattended: AtomicUsize::new(0),
             patience: AtomicU32::new(0),
             last_patience: AtomicU32::new(0),
-            is_helping: AtomicBool::new(false),
+            helpers: AtomicUsize::new(0),
+            looks: AtomicU32::new(0),
+            ramp: AtomicUsize::new(1),
             functions: Mutex::default(),
             watch: Watch::default(),
             setup: Arc::new(setup),
@@ -117,10 +129,15 @@ impl EndpointThreads {
     ///
     /// False: the queue is full, and the job is dropped.
     pub(crate) fn push(&self, job: Job) -> bool {
-        if job.blocks() {
+        if job.is_blocking {
             self.blocking.fetch_add(1, Ordering::Relaxed);
+            self.unattended.fetch_add(1, Ordering::Relaxed);
         }
-        self.sender.try_send(job).is_ok()
+        let Err(refused) = self.sender.try_send(job) else { return true };
+        if refused.into_inner().is_blocking {
+            self.blocking.fetch_sub(1, Ordering::Relaxed);
+        }
+        false
     }
 
     /// Wake who is needed for what was pushed.
@@ -131,8 +148,8 @@ impl EndpointThreads {
         // Pairs with the fence in `fall_asleep`: either the sleeper sees the job, or it is seen asleep here.
         fence(Ordering::SeqCst);
         let mut needed = 0;
-        if self.blocking.load(Ordering::Relaxed) > 0 {
-            needed = self.blocking.swap(0, Ordering::Relaxed).min(self.receiver.len());
+        if self.unattended.load(Ordering::Relaxed) > 0 {
+            needed = self.unattended.swap(0, Ordering::Relaxed);
         }
         if self.roster.awake() == 0 {
             needed = needed.max(1);
@@ -151,7 +168,7 @@ impl EndpointThreads {
             if thread::spawn(Arc::clone(self), Arc::clone(&self.setup), Arc::clone(&place)).is_err() {
                 // No memory or no process for it now. The others go on; without any, the loop takes the exchanges back.
                 if self.roster.lose(&place) {
-                    self.receiver.try_iter().for_each(|job| self.setup.give_back(job));
+                    std::iter::from_fn(|| self.try_next()).for_each(|job| self.setup.give_back(job));
                 }
             }
         }
@@ -160,7 +177,7 @@ impl EndpointThreads {
 
     /// Called by [`Watch`]: the queue is not empty though somebody is awake.
     pub(super) fn help(self: &Arc<Self>) {
-        if self.is_helping.load(Ordering::Relaxed) {
+        if self.helpers.load(Ordering::Relaxed) > 0 && self.looks.fetch_add(1, Ordering::Relaxed) < LOOKS {
             return;
         }
         let patience = self.patience.load(Ordering::Relaxed);
@@ -168,19 +185,24 @@ impl EndpointThreads {
             self.patience.store(patience - 1, Ordering::Relaxed);
             return;
         }
-        self.is_helping.store(true, Ordering::Relaxed);
-        if self.wake(1) == 0 {
-            self.is_helping.store(false, Ordering::Relaxed);
-        }
+        let count = self.ramp.load(Ordering::Relaxed).min(self.receiver.len()).max(1);
+        self.looks.store(0, Ordering::Relaxed);
+        self.helpers.store(count, Ordering::Relaxed);
+        let woken = self.wake(count);
+        self.helpers.fetch_sub(count - woken, Ordering::Relaxed);
     }
 
-    /// A thread that was woken for the queue has the interpreter, or had to wait for it.
+    /// A thread that was woken has the interpreter; it may have had to wait for it.
     fn was_contended(&self, is_contended: bool) {
-        self.is_helping.store(false, Ordering::Relaxed);
+        let _ =
+            self.helpers.try_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| helpers.checked_sub(1));
+        let (first, most) = PATIENCE;
         let patience = if is_contended {
-            let (first, most) = PATIENCE;
+            self.ramp.store(1, Ordering::Relaxed);
             (self.last_patience.load(Ordering::Relaxed) * 2).clamp(first, most)
         } else {
+            let ramp = self.ramp.load(Ordering::Relaxed);
+            self.ramp.store((ramp * 2).min(RAMP), Ordering::Relaxed);
             0
         };
         self.last_patience.store(patience, Ordering::Relaxed);
@@ -209,17 +231,18 @@ impl EndpointThreads {
 
     /// A thread has got the interpreter since it was woken. It lies down again if the interpreter was contended and
     /// others get on without it. `None`: leave.
-    pub(super) fn arrive(&self, py: Python<'_>, place: &Place, woken: Woken) -> Option<()> {
-        let Woken { at, taken } = woken;
-        let is_contended = at.elapsed() > CONTENDED;
-        self.was_contended(is_contended);
-        let awake = self.awake();
-        // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
-        let is_superfluous = awake > CONTENDING || self.taken.load(Ordering::Relaxed) > taken;
-        if is_contended && awake > 1 && is_superfluous {
-            py.detach(|| self.fall_asleep_behind_others(place))?;
+    pub(super) fn arrive(&self, py: Python<'_>, place: &Place, mut woken: Woken) -> Option<()> {
+        loop {
+            let is_contended = woken.at.elapsed() > CONTENDED;
+            self.was_contended(is_contended);
+            // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
+            let is_superfluous =
+                self.awake() > CONTENDING || self.taken.load(Ordering::Relaxed) > woken.taken;
+            if !(is_contended && is_superfluous && self.has_enough_awake()) {
+                return Some(());
+            }
+            woken = py.detach(|| self.fall_asleep_behind_others(place))?;
         }
-        Some(())
     }
 
     /// The moment of waking.
@@ -229,9 +252,14 @@ impl EndpointThreads {
 
     /// The next job after a sleep, though there may be one now.
     pub(super) fn next_behind_others(&self, py: Python<'_>, place: &Place) -> Option<Job> {
-        self.was_contended(true);
-        py.detach(|| self.fall_asleep_behind_others(place))?;
+        let woken = py.detach(|| self.fall_asleep_behind_others(place))?;
+        self.arrive(py, place, woken)?;
         self.next(py, place)
+    }
+
+    /// Whether others are awake, and nothing in the queue needs a thread of its own.
+    pub(super) fn has_enough_awake(&self) -> bool {
+        self.awake() > 1 && self.blocking.load(Ordering::Relaxed) == 0
     }
 
     /// Threads that are not asleep.
@@ -243,7 +271,10 @@ impl EndpointThreads {
     pub(super) fn try_next(&self) -> Option<Job> {
         let job = self.receiver.try_recv().ok()?;
         self.taken.fetch_add(1, Ordering::Relaxed);
-        let waited = u64::try_from(job.queued_at().elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if job.is_blocking {
+            self.blocking.fetch_sub(1, Ordering::Relaxed);
+        }
+        let waited = u64::try_from(job.queued_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.waited.fetch_add(waited, Ordering::Relaxed);
         Some(job)
     }
@@ -259,9 +290,10 @@ impl EndpointThreads {
     }
 
     /// Sleep though the queue is not empty: others are awake.
-    fn fall_asleep_behind_others(&self, place: &Place) -> Option<()> {
+    fn fall_asleep_behind_others(&self, place: &Place) -> Option<Woken> {
         self.roster.lie_down(place)?;
-        self.roster.sleep(place)
+        self.roster.sleep(place)?;
+        Some(self.woken())
     }
 
     /// A thread has ended without asking for the next job: by a defect.
@@ -278,7 +310,7 @@ impl EndpointThreads {
 
     /// Answer everything that threads drive, or would drive, in the application's place; how much there was.
     pub(crate) fn abandon(&self, py: Python<'_>, loop_thread: &Arc<LoopThread>) -> PyResult<usize> {
-        let queued: Vec<Job> = self.receiver.try_iter().collect();
+        let queued: Vec<Job> = std::iter::from_fn(|| self.try_next()).collect();
         let mut count = 0;
         for job in queued {
             if let Work::Exchange(arrival) = job.work {

@@ -157,7 +157,7 @@ fn run(
 impl EndpointThread {
     /// The next job. What was done before is told first, unless the next one is quick.
     fn next(&mut self, py: Python<'_>, pool: &Arc<EndpointThreads>, place: &Place) -> Option<Job> {
-        if self.is_contended && pool.awake() > 1 {
+        if self.is_contended && pool.has_enough_awake() {
             // One thread less that wants the interpreter: the others get on sooner.
             self.is_contended = false;
             self.tell();
