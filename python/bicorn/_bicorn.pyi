@@ -116,8 +116,8 @@ class HttpServer:
 
         Args:
             context: What the context of each request that is driven there is a copy of.
-            enter: Called in each new thread; what it returns is kept while the thread lives.
-            limiter: Its `total_tokens` is how many threads there may be, looked at again and again.
+            enter: Called in each new thread; what it returns stands for the thread among the limiter's borrowers.
+            limiter: anyio's. Its `total_tokens` is how many threads there may be, looked at again and again.
             locals: Where `current_cancel_scope` is set for a call that has one.
         """
     def open_lanes(

@@ -57,6 +57,9 @@ class _Anyio:
         # What its `_must_cancel` and scopes are read from; absent, they would read as "not cancelled".
         CancelScope.cancel_called  # noqa: B018
         self.limiter.acquire_on_behalf_of_nowait  # noqa: B018
+        # Endpoint threads use these without the loop.
+        for name in ("_borrowers", "_wait_queue", "_notify_next_waiter"):
+            getattr(self.limiter, name)
 
 
 class _Pool:
@@ -150,9 +153,22 @@ def _key(function: Any) -> int:
     return id(getattr(function, "__func__", function))
 
 
-def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> object:
-    """Make the current thread what a worker thread of anyio is; what is returned must be kept while it lives."""
-    threading.current_thread().name = "AnyIO worker thread"
+class _Worker:
+    """One endpoint thread, among those who hold a token of the limiter."""
+
+    def __init__(self, thread: threading.Thread, claim: object) -> None:
+        self.thread = thread
+        # It must end in its thread, and does so with this object.
+        self._claim = claim
+
+    def __repr__(self) -> str:
+        return f"<{self.thread!r} of bicorn>"
+
+
+def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> _Worker:
+    """Make the current thread what a worker thread of anyio is; return what stands for it among borrowers of tokens."""
+    thread = threading.current_thread()
+    thread.name = "AnyIO worker thread"
     trace, profile = threading.gettrace(), threading.getprofile()
     if trace is not None:
         sys.settrace(trace)
@@ -161,7 +177,7 @@ def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> object:
     claim = anyio.claim_worker_thread(anyio.backend, loop)
     claim.__enter__()
     anyio.locals.current_cancel_scope = None
-    return claim
+    return _Worker(thread, claim)
 
 
 class SyncEndpoints:

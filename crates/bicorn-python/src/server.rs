@@ -13,7 +13,8 @@ use crate::application::PythonApplication;
 use crate::asgi::scope::ScopeFacts;
 use crate::endpoints::lane::{GivenRoute, Guard, Lanes};
 use crate::endpoints::pool::Figures;
-use crate::endpoints::thread::{Gone, tokens_to_threads};
+use crate::endpoints::thread::Gone;
+use crate::endpoints::tokens::Tokens;
 use crate::endpoints::{Call, EndpointThreads, Job, Setup};
 use crate::event_loop::EventLoop;
 use crate::handoff::{HandOff, lock};
@@ -136,12 +137,13 @@ impl HttpServer {
         limiter: &Bound<'_, PyAny>,
         locals: Py<PyAny>,
     ) -> PyResult<()> {
-        let limit = tokens_to_threads(limiter.getattr("total_tokens")?.extract()?);
+        let tokens = Tokens::new(limiter)?;
+        let limit = tokens.total(limiter.py())?;
         let setup = Setup {
             loop_thread: Arc::clone(&self.loop_thread),
             context: context.clone().unbind(),
             enter,
-            limiter: limiter.clone().unbind(),
+            tokens,
             locals,
             gone: Gone::default(),
         };

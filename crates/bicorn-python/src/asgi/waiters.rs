@@ -62,7 +62,7 @@ pub(super) fn still_waiting(py: Python<'_>, futures: Vec<Py<PyAny>>) -> PyResult
 pub(super) fn wake_all(py: Python<'_>, handoff: &HandOff, futures: Vec<Py<PyAny>>) -> PyResult<()> {
     if driver::is_endpoint_thread() && !futures.is_empty() {
         for future in futures {
-            handoff.finish(Finished { future, result: Ok(py.None()) });
+            handoff.finish(Finished::Future { future, result: Ok(py.None()) });
         }
         handoff.notify();
         return Ok(());

@@ -19,26 +19,44 @@ pub(crate) struct Call {
     pub(crate) scope: Option<Py<PyAny>>,
 }
 
-/// A future of the loop that has its result.
-pub(crate) struct Finished {
-    pub(crate) future: Py<PyAny>,
-    pub(crate) result: PyResult<Py<PyAny>>,
+/// What the loop has to hear of an endpoint thread.
+pub(crate) enum Finished {
+    /// A future of the loop has its result.
+    Future { future: Py<PyAny>, result: PyResult<Py<PyAny>> },
+    /// A function without arguments that only the loop may call.
+    Function(Py<PyAny>),
 }
 
 impl Call {
     /// Call the function. What it raises becomes the result, whatever it is: as under anyio, it is raised where the
     /// function is waited for.
-    pub(super) fn run(self, py: Python<'_>, locals: Option<&Py<PyAny>>) -> Finished {
+    pub(super) fn run(self, py: Python<'_>, locals: &Py<PyAny>) -> Finished {
         let Self { context, function, arguments, future, scope } = self;
-        let scope = scope.as_ref().zip(locals);
-        if let Some((scope, locals)) = scope {
+        if let Some(scope) = &scope {
             let _ = locals.bind(py).setattr(intern!(py, "current_cancel_scope"), scope);
         }
         let result = run_in(context.bind(py), function.bind(py), arguments.bind(py));
-        if let Some((_, locals)) = scope {
+        if scope.is_some() {
             let _ = locals.bind(py).setattr(intern!(py, "current_cancel_scope"), py.None());
         }
-        Finished { future, result: result.map(Bound::unbind) }
+        Finished::Future { future, result: result.map(Bound::unbind) }
+    }
+}
+
+/// What people call the function at the heart of partials and methods: `module.qualname`.
+pub(super) fn name_of(function: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = function.py();
+    let mut function = function.clone();
+    // FastAPI has the endpoint in a keyword of a partial, and Starlette puts another one around it.
+    while let Some(inner) = function.getattr_opt(intern!(py, "func"))? {
+        let keywords = function.getattr_opt(intern!(py, "keywords"))?;
+        let endpoint = keywords.and_then(|keywords| keywords.get_item(intern!(py, "function")).ok());
+        function = endpoint.unwrap_or(inner);
+    }
+    let text = |name| PyResult::Ok(function.getattr_opt(name)?.map(|value| value.to_string()));
+    match (text(intern!(py, "__module__"))?, text(intern!(py, "__qualname__"))?) {
+        (Some(module), Some(name)) => Ok(format!("{module}.{name}")),
+        _ => Ok(function.get_type().name()?.to_string()),
     }
 }
 
@@ -59,9 +77,12 @@ pub(super) fn run_in<'py>(
 }
 
 impl Finished {
-    /// On the loop thread: give the future its result.
+    /// On the loop thread: give the future its result, or call the function.
     pub(crate) fn settle(self, py: Python<'_>) -> PyResult<()> {
-        let Self { future, result } = self;
+        let (future, result) = match self {
+            Self::Future { future, result } => (future, result),
+            Self::Function(function) => return function.bind(py).call0().map(|_| ()),
+        };
         let future = future.bind(py);
         match result {
             Ok(result) => settle(future, intern!(py, "set_result"), result.into_bound(py)),

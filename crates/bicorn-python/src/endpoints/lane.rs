@@ -152,9 +152,11 @@ pub(crate) struct Moved {
 }
 
 /// What a thread works on, as the rest of the server may see it.
-pub(super) struct Driven {
-    pub(super) exchange: Py<HttpExchange>,
-    pub(super) endpoint: Arc<CallStats>,
+pub(super) enum Current {
+    /// An exchange that it drives, and the name of its endpoint.
+    Exchange(Py<HttpExchange>, Arc<CallStats>),
+    /// A function that it calls.
+    Function(Py<PyAny>),
 }
 
 impl EndpointThread {
@@ -180,11 +182,12 @@ impl EndpointThread {
         let Some((exchange, coroutine)) = loop_thread.prepare(scope, exchange, connection)? else {
             return Ok(());
         };
-        *lock(&place.current) =
-            Some(Driven { exchange: exchange.clone().unbind(), endpoint: Arc::clone(endpoint) });
+        place.set(Some(Current::Exchange(exchange.clone().unbind(), Arc::clone(endpoint))));
+        let token = self.token.bind(py);
+        self.setup.tokens.add(token)?;
         let driven = self.step(&coroutine);
-        let finished = lock(&place.current).take();
-        drop(finished);
+        self.has_news_for_loop |= self.setup.tokens.discard(token, loop_thread.handoff())?;
+        place.set(None);
         match driven {
             Ok(None) => Ok(()),
             Ok(Some((context, yielded))) => {

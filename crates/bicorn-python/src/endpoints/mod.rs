@@ -18,6 +18,7 @@ pub(crate) mod python;
 mod roster;
 mod stats;
 pub(crate) mod thread;
+pub(crate) mod tokens;
 mod watch;
 
 pub(crate) use call::{Call, Finished};

@@ -18,7 +18,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::call::name_of;
 use super::job::{Job, Work};
+use super::lane::Current;
 use super::roster::{Place, Roster};
 use super::stats::CallStats;
 use super::thread::{self, Setup};
@@ -195,7 +197,7 @@ impl EndpointThreads {
     /// A thread that was woken has the interpreter; it may have had to wait for it.
     fn was_contended(&self, is_contended: bool) {
         let _ =
-            self.helpers.try_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| helpers.checked_sub(1));
+            self.helpers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| helpers.checked_sub(1));
         let (first, most) = PATIENCE;
         let patience = if is_contended {
             self.ramp.store(1, Ordering::Relaxed);
@@ -319,12 +321,20 @@ impl EndpointThreads {
             }
         }
         for place in self.roster.places() {
-            let Some(driven) = lock(&place.current).take() else { continue };
+            let Some(current) = place.take() else { continue };
             let text =
                 intern!(py, "cannot cancel %s: it still runs, and its endpoint thread is left to itself");
-            loop_thread.logs().error(py, (text, driven.endpoint.name()))?;
-            driven.exchange.get().abandon(py)?;
-            count += 1;
+            match current {
+                Current::Exchange(exchange, endpoint) => {
+                    loop_thread.logs().error(py, (text, endpoint.name()))?;
+                    exchange.get().abandon(py)?;
+                    count += 1;
+                }
+                // Whoever waits for it is a task, and counted there.
+                Current::Function(function) => {
+                    loop_thread.logs().error(py, (text, name_of(function.bind(py))?))?;
+                }
+            }
         }
         Ok(count)
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::lane::Driven;
+use super::lane::Current;
 use crate::handoff::lock;
 
 /// How long a thread sleeps before it leaves (anyio's `WorkerThread.MAX_IDLE_TIME`).
@@ -45,8 +45,20 @@ struct Sleeper {
 /// What the rest of the server can see of one thread.
 pub(super) struct Place {
     id: u64,
-    /// What it drives.
-    pub(super) current: Mutex<Option<Driven>>,
+    current: Mutex<Option<Current>>,
+}
+
+impl Place {
+    /// Say what this thread works on. Attached.
+    pub(super) fn set(&self, current: Option<Current>) {
+        let before = std::mem::replace(&mut *lock(&self.current), current);
+        drop(before);
+    }
+
+    /// Take what it works on; it is not told.
+    pub(super) fn take(&self) -> Option<Current> {
+        lock(&self.current).take()
+    }
 }
 
 impl Roster {

@@ -8,14 +8,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bicorn_server::Notice;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::driver;
 use super::job::{Job, Work};
+use super::lane::Current;
 use super::pool::{EndpointThreads, Woken};
 use super::roster::Place;
 use super::stats::LONG;
+use super::tokens::Tokens;
 use crate::asgi::scope::ScopeBuilder;
 use crate::handoff::lock;
 use crate::loop_thread::LoopThread;
@@ -36,7 +37,7 @@ pub(crate) struct Setup {
     /// Called once in each thread: makes it one of anyio's. What it returns is kept until the thread ends.
     pub(crate) enter: Py<PyAny>,
     /// anyio's default limiter, and its thread-locals.
-    pub(crate) limiter: Py<PyAny>,
+    pub(crate) tokens: Tokens,
     pub(crate) locals: Py<PyAny>,
     /// Threads that have ended.
     pub(crate) gone: Gone,
@@ -109,6 +110,8 @@ fn attached(work: impl FnOnce(Python<'_>)) {
 /// The state of one thread.
 pub(super) struct EndpointThread {
     pub(super) setup: Arc<Setup>,
+    /// What stands for this thread among the limiter's borrowers.
+    pub(super) token: Py<PyAny>,
     /// Its own: the loop thread's must not be waited for while attached.
     pub(super) scopes: ScopeBuilder,
     /// Something was queued for the loop thread.
@@ -133,7 +136,7 @@ fn run(
     }
     let made =
         setup.enter.bind(py).call0().and_then(|entered| Ok((entered, setup.loop_thread.new_scopes(py)?)));
-    let (_entered, scopes) = match made {
+    let (entered, scopes) = match made {
         Ok(made) => made,
         Err(error) => {
             setup.loop_thread.handoff().notice(Notice::Defect(format!("endpoint thread: {error}")));
@@ -142,6 +145,7 @@ fn run(
     };
     let mut thread = EndpointThread {
         setup: Arc::clone(setup),
+        token: entered.unbind(),
         scopes,
         has_news_for_loop: false,
         untold: 0,
@@ -170,10 +174,8 @@ impl EndpointThread {
             return Some(job);
         }
         self.tell();
-        if let Ok(tokens) = self.setup.limiter.bind(py).getattr(intern!(py, "total_tokens"))
-            && let Ok(tokens) = tokens.extract::<f64>()
-        {
-            pool.set_limit(tokens_to_threads(tokens));
+        if let Ok(total) = self.setup.tokens.total(py) {
+            pool.set_limit(total);
         }
         pool.next(py, place)
     }
@@ -185,7 +187,9 @@ impl EndpointThread {
         let done = catch_unwind(AssertUnwindSafe(|| match work {
             Work::Exchange(arrival) => self.drive(py, place, arrival, &stats),
             Work::Call(call) => {
-                let finished = call.run(py, Some(&self.setup.locals));
+                place.set(Some(Current::Function(call.function.clone_ref(py))));
+                let finished = call.run(py, &self.setup.locals);
+                place.set(None);
                 self.setup.loop_thread.handoff().finish(finished);
                 self.has_news_for_loop = true;
                 Ok(())
@@ -213,10 +217,9 @@ impl EndpointThread {
         driver::set_driving(false);
         let defect = Notice::Defect("an endpoint thread panicked".to_owned());
         self.setup.loop_thread.handoff().notice(defect);
-        let driven = lock(&place.current).take();
-        if let Some(driven) = driven {
+        if let Some(Current::Exchange(exchange, _)) = place.take() {
             let error = pyo3::exceptions::PyRuntimeError::new_err("an endpoint thread panicked");
-            let _ = driven.exchange.get().fail(py, &error);
+            let _ = exchange.get().fail(py, &error);
         }
     }
 
@@ -246,10 +249,4 @@ fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// anyio's tokens may be `math.inf`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
-pub(crate) fn tokens_to_threads(tokens: f64) -> usize {
-    tokens.clamp(1.0, 65_536.0) as usize
 }
