@@ -10,7 +10,7 @@ use crate::command;
 const INTRODUCTION: &str = "\
 # Settings
 
-Each setting is an option of the command line, a parameter of `bicorn.run` and, but for `app_dir`, of
+Each setting is an option of the command line, a parameter of `bicorn.run` and, but for `app_dir` and `show_lanes`, of
 `bicorn.Config`, and two environment variables: the one below, and the same with `UVICORN_` in front, which is read when the first is
 not set. The command line wins over the environment, and an empty variable counts as not set.
 ";
