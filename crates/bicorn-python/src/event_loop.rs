@@ -1,14 +1,23 @@
 //! The asyncio loop, and what is called on it for every batch.
 
+use std::sync::Mutex;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+use crate::handoff::lock;
 
 /// A running event loop of any kind (asyncio, uvloop, somebody's own).
 pub(crate) struct EventLoop {
     call_soon: Py<PyAny>,
     create_future: Py<PyAny>,
     spawn: Spawn,
+    callbacks: Mutex<Option<Callbacks>>,
+}
+
+/// What the loop calls. They are methods of the server, which owns this: `forget` breaks the cycle.
+struct Callbacks {
     drain: Py<PyAny>,
     flush: Py<PyAny>,
 }
@@ -45,8 +54,10 @@ impl EventLoop {
             call_soon: event_loop.getattr("call_soon")?.unbind(),
             create_future: event_loop.getattr("create_future")?.unbind(),
             spawn,
-            drain: drain.clone().unbind(),
-            flush: flush.clone().unbind(),
+            callbacks: Mutex::new(Some(Callbacks {
+                drain: drain.clone().unbind(),
+                flush: flush.clone().unbind(),
+            })),
         })
     }
 
@@ -56,14 +67,26 @@ impl EventLoop {
 
     /// Have the loop take another batch in its next iteration.
     pub(crate) fn drain_soon(&self, py: Python<'_>) -> PyResult<()> {
-        self.call_soon.bind(py).call1((&self.drain,))?;
-        Ok(())
+        self.call_soon(py, |callbacks| &callbacks.drain)
     }
 
     /// Have the loop send what was queued in this iteration.
     pub(crate) fn flush_soon(&self, py: Python<'_>) -> PyResult<()> {
-        self.call_soon.bind(py).call1((&self.flush,))?;
+        self.call_soon(py, |callbacks| &callbacks.flush)
+    }
+
+    fn call_soon(&self, py: Python<'_>, which: impl FnOnce(&Callbacks) -> &Py<PyAny>) -> PyResult<()> {
+        let callback = lock(&self.callbacks).as_ref().map(|callbacks| which(callbacks).clone_ref(py));
+        if let Some(callback) = callback {
+            self.call_soon.bind(py).call1((callback,))?;
+        }
         Ok(())
+    }
+
+    /// The server is closed: the loop is to call nothing any more.
+    pub(crate) fn forget(&self) {
+        let callbacks = lock(&self.callbacks).take();
+        drop(callbacks);
     }
 
     /// Run a coroutine as a task, in a copy of the current context or, on request, in an empty one.

@@ -149,6 +149,9 @@ impl LoopThread {
         let running = std::mem::take(&mut *lock(&self.running));
         let held = std::mem::take(&mut *lock(&self.held));
         self.switch.close();
+        if let Some(event_loop) = self.event_loop.get() {
+            event_loop.forget();
+        }
         drop((running, held, self.handoff.take_from_endpoints()));
         server
     }

@@ -128,16 +128,23 @@ fn run<A: Application>(
     sockets: Vec<OwnedFd>,
     started: &mpsc::SyncSender<io::Result<()>>,
 ) -> io::Result<()> {
-    let (parking, unparking) = (Arc::clone(&mailbox), Arc::clone(&mailbox));
+    // Weak: the mailbox has the waker, the waker the runtime, and the runtime these.
+    let (parking, unparking) = (Arc::downgrade(&mailbox), Arc::downgrade(&mailbox));
     let (sleeping, ending) = (application.clone(), application.clone());
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .on_thread_park(move || {
             sleeping.notify();
-            parking.park();
+            if let Some(mailbox) = parking.upgrade() {
+                mailbox.park();
+            }
         })
-        .on_thread_unpark(move || unparking.unpark())
+        .on_thread_unpark(move || {
+            if let Some(mailbox) = unparking.upgrade() {
+                mailbox.unpark();
+            }
+        })
         .build_local(LocalOptions::default())?;
     let ended = runtime.block_on(async {
         let listeners = sockets.into_iter().map(Listener::register).collect::<io::Result<Vec<_>>>()?;

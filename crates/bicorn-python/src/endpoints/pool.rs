@@ -28,9 +28,9 @@ use super::watch::Watch;
 use crate::handoff::lock;
 use crate::loop_thread::LoopThread;
 
-/// Jobs that may wait. Exchanges stop at [`QUEUE_EXCHANGES`]; beyond it there is room for calls, of which there are no
-/// more than anyio's limiter lets through.
-const QUEUE_JOBS: usize = 4096;
+/// Jobs that may wait, at 150 bytes each. Exchanges stop at [`QUEUE_EXCHANGES`]; beyond it there is room for calls, of which
+/// anyio's limiter lets 40 through unless it is told otherwise. Those that find no room are anyio's.
+const QUEUE_JOBS: usize = QUEUE_EXCHANGES + 256;
 /// Connections keep their exchange when so many jobs wait, as with the loop's hand-off.
 const QUEUE_EXCHANGES: usize = 1024;
 /// How long the end of a server waits for its sleeping threads to leave.
