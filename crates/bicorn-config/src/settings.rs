@@ -164,7 +164,10 @@ pub struct Settings {
     ///
     /// Sets the total_tokens of anyio's default limiter; the application may still change it while it starts. Left
     /// out: anyio's default, which is 40.
-    #[arg(help_heading = PROCESSING, long, value_name = "COUNT", value_parser = positive::<usize>)]
+    #[arg(
+        help_heading = PROCESSING, long,
+        value_name = "COUNT", value_parser = whole_number::<usize>(1..=65_536)
+    )]
     pub endpoint_threads: Option<usize>,
 
     /// Print which way each route's requests go, endpoint thread or event loop, and why; then leave

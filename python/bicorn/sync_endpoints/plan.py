@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bicorn.sync_endpoints import middleware
 from bicorn.sync_endpoints.frameworks import find_unchecked_version, is_exactly, name_of
 from bicorn.sync_endpoints.integrity import find_replaced
-from bicorn.sync_endpoints.lanes import LanePlan
+from bicorn.sync_endpoints.lanes import LanePlan, RouteLane
 from bicorn.sync_endpoints.walk import APPLICATIONS, ROUTER, Around, Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def plan_lanes(app: object) -> LanePlan:
@@ -41,4 +44,16 @@ def _plan(app: Any) -> LanePlan:
         walk.add_router(inside, around)
     else:
         walk.add_application(inside, around)
-    return LanePlan(tuple(walk.routes), walk.root_path, tuple(walk.guards.values()), None)
+    return LanePlan(tuple(_with_reach(walk.routes)), walk.root_path, tuple(walk.guards.values()), None)
+
+
+def _with_reach(routes: Iterable[RouteLane]) -> Iterator[RouteLane]:
+    """Give a reason to what stands behind a route of which nobody can say which requests it takes."""
+    unknown: RouteLane | None = None
+    for route in routes:
+        if unknown is not None and route.why_not is None:
+            yield route._replace(why_not=f"behind {unknown.path}, which may take its requests")
+        else:
+            yield route
+        if route.parts is None and unknown is None:
+            unknown = route
