@@ -299,7 +299,7 @@ def test_unknown_mount_and_host_match_whatever_is_below_them() -> None:
         ((("literal", "/hosts/"), ("path", "path")), "no route below the mount matches"),
         ((("literal", "/before"),), None),
         (None, "host routes look at a header"),
-        ((("literal", "/after"),), "behind {name}.example.org, which may take its requests"),
+        ((("literal", "/after"),), "behind /{path:path}, which may take its requests"),
     ]
 
 
