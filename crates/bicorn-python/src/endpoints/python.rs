@@ -1,7 +1,7 @@
 //! What `bicorn.threads` and `bicorn.sync_endpoints` need of endpoint threads.
 
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::call::run_in;
@@ -46,8 +46,8 @@ pub(crate) fn call_here<'py>(
     function: &Bound<'py, PyAny>,
     arguments: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = function.py();
-    let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?;
+    static COPY_CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let context = COPY_CONTEXT.import(function.py(), "contextvars", "copy_context")?.call0()?;
     let was_driving = driver::set_driving(false);
     let result = run_in(&context, function, arguments);
     driver::set_driving(was_driving);
