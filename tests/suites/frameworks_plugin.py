@@ -23,7 +23,7 @@ testclient.TestClient = frameworks_client.TestClient  # type: ignore[misc]
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("frameworks")
     group.addoption("--server", choices=("bicorn", "uvicorn"), default="bicorn", help="what serves the apps")
-    group.addoption("--sync-endpoints", choices=("auto", "pool", "off"), help="bicorn's mode")
+    group.addoption("--sync-endpoints", choices=("auto", "pool", "off"), help="bicorn's mode; only for bicorn")
     group.addoption("--results", type=Path, help="write how each test went, as JSON")
     group.addoption("--only", type=Path, help="run the tests named in this file, one a line")
     group.addoption("--without", type=Path, help="leave out the tests named in this file, one a line")
@@ -112,6 +112,8 @@ class Results:
                 "served": self._served,
                 "requests": frameworks_server.choice.requests,
                 "servers": frameworks_server.choice.started,
+                "endpoint_jobs": frameworks_server.choice.endpoint_jobs,
+                "lanes": frameworks_server.choice.lanes,
                 "seconds": round(time.monotonic() - self._begin, 1),
                 "processor_seconds": round(time.process_time(), 1),
             }

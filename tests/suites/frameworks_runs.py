@@ -37,6 +37,8 @@ class Suite:
     name: str
     # Fewer tests than this that send anything to a server are a sign that our client is not in use.
     at_least: int
+    # And fewer routes than this in the endpoint lane are a sign that something in the environment keeps it closed.
+    lanes_at_least: int
     # Folders that measure instead of testing.
     ignored: tuple[str, ...] = ()
 
@@ -46,8 +48,8 @@ class Suite:
         return SUITES / f"{self.name}-{version(self.name)}"
 
 
-FASTAPI = Suite("fastapi", 4000, ("tests/benchmarks", "tests/memory_benchmarks"))
-STARLETTE = Suite("starlette", 500)
+FASTAPI = Suite("fastapi", 4000, 4000, ("tests/benchmarks", "tests/memory_benchmarks"))
+STARLETTE = Suite("starlette", 500, 300)
 ALL = (FASTAPI, STARLETTE)
 
 
@@ -65,11 +67,16 @@ class Exceptions:
 
 @dataclass(frozen=True)
 class Run:
-    """How a run went: all outcomes, the errors of those that failed, and the tests that had to do with a server."""
+    """How a run went: all outcomes, the errors of those that failed, and the tests that had to do with a server.
+
+    With bicorn also how many jobs its endpoint threads had, and how many routes went to the lane.
+    """
 
     outcomes: dict[str, str]
     errors: dict[str, str]
     served: frozenset[str]
+    endpoint_jobs: int
+    lanes: int
     summary: str
 
     def named(self, outcome: str) -> set[str]:
@@ -143,10 +150,18 @@ def run(suite: Suite, server: str, mode: str | None, folder: Path, only: Iterabl
 
 
 def _read(results: dict[str, Any]) -> Run:
-    summary = "{requests} requests to {servers} servers in {seconds} s, busy for {processor_seconds} s".format(
-        **results
+    summary = (
+        "{requests} requests to {servers} servers in {seconds} s, busy for {processor_seconds} s; "
+        "{lanes} routes in the lane, {endpoint_jobs} endpoint jobs"
     )
-    return Run(results["outcomes"], results["errors"], frozenset(results["served"]), summary)
+    return Run(
+        results["outcomes"],
+        results["errors"],
+        frozenset(results["served"]),
+        results["endpoint_jobs"],
+        results["lanes"],
+        summary.format(**results),
+    )
 
 
 def run_on_uvicorn(suite: Suite, folder: Path) -> Run:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import inspect
 import logging
 import ssl
 import threading
@@ -31,6 +30,8 @@ POLL_SECONDS = 0.0002
 # More than the clients that one test has at a time. Kept, so that a module's client finds its server again; ended, so
 # that hundreds of clients do not use up the descriptors.
 KEPT_SERVERS = 6
+# Which of the endpoint figures is the number of jobs.
+JOBS = 4
 # Made once, and not used: a transport that is given none reads all certificates that the machine trusts.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -43,12 +44,28 @@ class Choice:
         self.options: dict[str, Any] = {}
         self.started = 0
         self.requests = 0
+        # What bicorn's endpoint threads were given, requests or calls of functions, and the routes that it has proven
+        # to need no loop.
+        self.endpoint_jobs = 0
+        self.lanes = 0
 
     def choose(self, name: str, sync_endpoints: str | None) -> None:
         """Take a server by its module's name, and its mode if it has modes."""
         self.module = importlib.import_module(name)
-        if sync_endpoints is not None and "sync_endpoints" in inspect.signature(self.module.Config).parameters:
+        if sync_endpoints is not None:
             self.options = {"sync_endpoints": sync_endpoints}
+            self._count_lanes()
+
+    def _count_lanes(self) -> None:
+        threads: Any = importlib.import_module("bicorn.threads")
+        plan_lanes = threads.plan_lanes
+
+        def plan(app: Any) -> Any:
+            planned = plan_lanes(app)
+            self.lanes += sum(route.why_not is None for route in planned.routes)
+            return planned
+
+        threads.plan_lanes = plan
 
     @property
     def is_uvicorn(self) -> bool:
@@ -205,6 +222,7 @@ class LoopbackServer:
 
     async def _stop(self) -> None:
         if not choice.is_uvicorn:
+            choice.endpoint_jobs += self._server.server_state.http_server.endpoint_figures[JOBS]
             self._server.should_exit = True
             await self._serving
             return

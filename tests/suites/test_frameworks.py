@@ -61,6 +61,8 @@ def test_what_passes_on_uvicorn_passes_on_bicorn(suite: Suite, mode: str, all_ru
     on_bicorn = all_runs.on_bicorn(suite, mode)
     missing = runs.required(suite, all_runs.on_uvicorn(suite)) - on_bicorn.named("passed")
     print(f"\n{suite.name} on bicorn, {mode}: {on_bicorn.summary}")
+    assert (on_bicorn.endpoint_jobs > 0) is (mode != "off")
+    assert on_bicorn.lanes >= (suite.lanes_at_least if mode == "auto" else 0)
     assert not missing, f"{len(missing)} tests that pass on uvicorn:\n\n{runs.describe(on_bicorn.errors, missing)}"
     _assert_differences_are_there(suite, on_bicorn)
 
