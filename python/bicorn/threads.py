@@ -169,6 +169,9 @@ def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> _Worker:
     """Make the current thread what a worker thread of anyio is; return what stands for it among borrowers of tokens."""
     thread = threading.current_thread()
     thread.name = "AnyIO worker thread"
+    if thread.native_id is None:
+        # Before Python 3.11 a thread that was not started by `threading` does not know it.
+        thread._set_native_id()  # type: ignore[attr-defined]  # private
     trace, profile = threading.gettrace(), threading.getprofile()
     if trace is not None:
         sys.settrace(trace)

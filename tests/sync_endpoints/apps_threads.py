@@ -56,8 +56,13 @@ def thread_local() -> str:
     return str(local.value)
 
 
+def ident() -> int:
+    # `get_ident` itself has no signature before Python 3.11.
+    return threading.get_ident()
+
+
 @both(router, "/thread/same")
-def thread_same(first: Annotated[int, Depends(threading.get_ident)]) -> bool:
+def thread_same(first: Annotated[int, Depends(ident)]) -> bool:
     return first == threading.get_ident()
 
 
