@@ -6,7 +6,7 @@
       anywhere else ─▶ anyio's own
 
 Nothing here imports anyio: an app that does not use it pays nothing. What may be told apart is left to anyio: a limiter
-of the caller's, a call that may be abandoned, a task that is being cancelled, a default limiter without a free token.
+of the caller's, a call that may be abandoned, a task that is being cancelled.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ class _Anyio:
             AttributeError: The same.
         """
         import anyio.to_thread
-        from anyio import CancelScope
+        from anyio import CancelScope, WouldBlock
         from anyio._backends._asyncio import AsyncIOBackend, _task_states
         from anyio._core import _eventloop
 
         # A module, and an attribute of it that is replaced.
         self.to_thread: Any = anyio.to_thread
         self.cancel_scope = CancelScope
+        self.would_block = WouldBlock
         self.backend = AsyncIOBackend
         self.task_states = _task_states
         self.locals = _eventloop.threadlocals
@@ -69,19 +70,24 @@ class _Pool:
         self.limiter = anyio.limiter
         self.cancel_scope = anyio.cancel_scope
         self.task_states = anyio.task_states
+        self.would_block = anyio.would_block
         self.http_server = http_server
 
     async def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call a function in an endpoint thread; `NotImplemented` where that is anyio's business."""
         task = asyncio.current_task()
         limiter = self.limiter
-        if task is None or not limiter.available_tokens > 0 or _is_cancelled(task):
+        if task is None or _is_cancelled(task):
             return NotImplemented
         state = self.task_states.get(task)
         scope = None if state is None else state.cancel_scope
         if scope is not None and _is_scope_cancelled(scope):
             return NotImplemented
-        limiter.acquire_on_behalf_of_nowait(task)
+        try:
+            limiter.acquire_on_behalf_of_nowait(task)
+        except self.would_block:
+            # In the limiter's own queue, like everybody who wants a token.
+            await limiter.acquire_on_behalf_of(task)
         try:
             future = self.http_server.call_in_thread(function, arguments, _copy_context(), scope, _key(function))
             if future is None:

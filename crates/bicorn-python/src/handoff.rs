@@ -192,6 +192,11 @@ impl HandOff {
             && Duration::from_nanos(self.now().saturating_sub(self.woken_at.load(Ordering::Relaxed))) >= time
     }
 
+    /// Whether the loop thread is at work, and has the interpreter most of the time.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == RUNNING
+    }
+
     /// Wait, detached, until the loop thread has begun or the time is over.
     pub(crate) fn wait_until_begun(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;

@@ -67,8 +67,8 @@ pub(crate) struct EndpointThreads {
     patience: AtomicU32,
     /// The value that `patience` began with.
     last_patience: AtomicU32,
-    /// Threads that the watch has woken and that have not got the interpreter yet, and looks since then.
-    helpers: AtomicUsize,
+    /// Threads that are awake and have not got the interpreter yet, and how often the watch has let that pass.
+    arriving: AtomicUsize,
     looks: AtomicU32,
     /// How many threads the next look wakes: twice as many each time, as long as the interpreter is free.
     ramp: AtomicUsize,
@@ -84,6 +84,8 @@ pub(super) struct Woken {
     at: Instant,
     /// How many jobs had been taken then.
     taken: u64,
+    /// It counts among those that arrive.
+    is_counted: bool,
 }
 
 /// What can be told of the threads, for the log and for metrics.
@@ -113,7 +115,7 @@ impl EndpointThreads {
             unattended: AtomicUsize::new(0),
             patience: AtomicU32::new(0),
             last_patience: AtomicU32::new(0),
-            helpers: AtomicUsize::new(0),
+            arriving: AtomicUsize::new(0),
             looks: AtomicU32::new(0),
             ramp: AtomicUsize::new(1),
             functions: Mutex::default(),
@@ -163,41 +165,41 @@ impl EndpointThreads {
         }
     }
 
-    /// Wake threads, or start them if none sleeps, as far as the limit allows; how many.
-    fn wake(self: &Arc<Self>, count: usize) -> usize {
+    /// Wake threads, or start them if none sleeps, as far as the limit allows.
+    fn wake(self: &Arc<Self>, count: usize) {
+        self.arriving.fetch_add(count, Ordering::Relaxed);
         let (woken, born) = self.roster.wake(count);
+        self.arriving.fetch_sub(count - woken, Ordering::Relaxed);
         for place in born {
             if thread::spawn(Arc::clone(self), Arc::clone(&self.setup), Arc::clone(&place)).is_err() {
                 // No memory or no process for it now. The others go on; without any, the loop takes the exchanges back.
+                self.arriving.fetch_sub(1, Ordering::Relaxed);
                 if self.roster.lose(&place) {
                     std::iter::from_fn(|| self.try_next()).for_each(|job| self.setup.give_back(job));
                 }
             }
         }
-        woken
     }
 
     /// Called by [`Watch`]: the queue is not empty though somebody is awake.
     pub(super) fn help(self: &Arc<Self>) {
-        if self.helpers.load(Ordering::Relaxed) > 0 && self.looks.fetch_add(1, Ordering::Relaxed) < LOOKS {
+        // Whoever waits for the interpreter will take what is in the queue; another would wait beside it.
+        let is_taken =
+            self.arriving.load(Ordering::Relaxed) > 0 || self.setup.loop_thread.handoff().is_running();
+        if is_taken && self.looks.fetch_add(1, Ordering::Relaxed) < LOOKS {
             return;
         }
+        self.looks.store(0, Ordering::Relaxed);
         let patience = self.patience.load(Ordering::Relaxed);
         if patience > 0 {
             self.patience.store(patience - 1, Ordering::Relaxed);
             return;
         }
-        let count = self.ramp.load(Ordering::Relaxed).min(self.receiver.len()).max(1);
-        self.looks.store(0, Ordering::Relaxed);
-        self.helpers.store(count, Ordering::Relaxed);
-        let woken = self.wake(count);
-        self.helpers.fetch_sub(count - woken, Ordering::Relaxed);
+        self.wake(self.ramp.load(Ordering::Relaxed).min(self.receiver.len()).max(1));
     }
 
     /// A thread that was woken has the interpreter; it may have had to wait for it.
     fn was_contended(&self, is_contended: bool) {
-        let _ =
-            self.helpers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helpers| helpers.checked_sub(1));
         let (first, most) = PATIENCE;
         let patience = if is_contended {
             self.ramp.store(1, Ordering::Relaxed);
@@ -236,6 +238,9 @@ impl EndpointThreads {
     pub(super) fn arrive(&self, py: Python<'_>, place: &Place, mut woken: Woken) -> Option<()> {
         loop {
             let is_contended = woken.at.elapsed() > CONTENDED;
+            if woken.is_counted {
+                self.arriving.fetch_sub(1, Ordering::Relaxed);
+            }
             self.was_contended(is_contended);
             // Whoever has the interpreter gets on with the queue, or is in a long job beside others.
             let is_superfluous =
@@ -247,9 +252,16 @@ impl EndpointThreads {
         }
     }
 
-    /// The moment of waking.
-    pub(super) fn woken(&self) -> Woken {
-        Woken { at: Instant::now(), taken: self.taken.load(Ordering::Relaxed) }
+    /// The moment of waking, by somebody else or by oneself.
+    pub(super) fn woken(&self, by_others: bool) -> Woken {
+        Woken { at: Instant::now(), taken: self.taken.load(Ordering::Relaxed), is_counted: by_others }
+    }
+
+    /// Do something detached between two jobs.
+    pub(super) fn pause(&self, py: Python<'_>, work: impl Send + FnOnce()) {
+        self.arriving.fetch_add(1, Ordering::Relaxed);
+        py.detach(work);
+        self.arriving.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The next job after a sleep, though there may be one now.
@@ -285,17 +297,23 @@ impl EndpointThreads {
     fn fall_asleep(&self, place: &Place) -> Option<Woken> {
         self.roster.lie_down(place)?;
         fence(Ordering::SeqCst);
-        if self.receiver.is_empty() || !self.roster.get_up(place) {
+        let gets_up = !self.receiver.is_empty() && self.roster.get_up(place);
+        if !gets_up {
             self.roster.sleep(place)?;
         }
-        Some(self.woken())
+        Some(self.woken(!gets_up))
     }
 
     /// Sleep though the queue is not empty: others are awake.
     fn fall_asleep_behind_others(&self, place: &Place) -> Option<Woken> {
         self.roster.lie_down(place)?;
-        self.roster.sleep(place)?;
-        Some(self.woken())
+        fence(Ordering::SeqCst);
+        // The others may lie down for the same reason: the last one stays.
+        let stays = self.awake() == 0 && !self.receiver.is_empty() && self.roster.get_up(place);
+        if !stays {
+            self.roster.sleep(place)?;
+        }
+        Some(self.woken(!stays))
     }
 
     /// A thread has ended without asking for the next job: by a defect.

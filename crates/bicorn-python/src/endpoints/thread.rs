@@ -86,7 +86,7 @@ impl Setup {
 pub(super) fn spawn(pool: Arc<EndpointThreads>, setup: Arc<Setup>, place: Arc<Place>) -> std::io::Result<()> {
     let named = std::thread::Builder::new().name("bicorn-endpoint".to_owned());
     named.spawn(move || {
-        let born = pool.woken();
+        let born = pool.woken(true);
         attached(|py| {
             let ended = catch_unwind(AssertUnwindSafe(|| run(py, &pool, &setup, &place, born)));
             if !matches!(ended, Ok(true)) {
@@ -153,7 +153,7 @@ fn run(
     };
     while let Some(job) = thread.next(py, pool, place) {
         thread.perform(py, pool, place, job);
-        thread.stand_back(py);
+        thread.stand_back(py, pool);
     }
     true
 }
@@ -234,13 +234,13 @@ impl EndpointThread {
     }
 
     /// Between two jobs: let the loop thread have the interpreter if it waits for it.
-    fn stand_back(&mut self, py: Python<'_>) {
+    fn stand_back(&self, py: Python<'_>, pool: &EndpointThreads) {
         let handoff = self.setup.loop_thread.handoff();
         if !handoff.is_waiting(LOOP_WAITS) {
             return;
         }
         driver::notify();
-        py.detach(|| self.setup.loop_thread.handoff().wait_until_begun(STAND_BACK));
+        pool.pause(py, || handoff.wait_until_begun(STAND_BACK));
     }
 }
 
