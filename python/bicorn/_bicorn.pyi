@@ -46,7 +46,9 @@ def to_loop() -> Awaitable[None]:
 def is_driving() -> bool:
     """Tell whether this is an endpoint thread that drives a request, and not within the user's function."""
 
-def call_here(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def call_here(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None
+) -> Any:
     """Call a function here and now, in a copy of the current context."""
 
 @final
@@ -131,7 +133,8 @@ class HttpServer:
         Args:
             routes: `(methods, parts, name, is_proven)` in the order of matching; see `bicorn.sync_endpoints.RouteLane`.
             root_path: What stands in the scope when routes are matched; None: the server's.
-            guards: The lanes close when one has another length than it has now, and `on_other_app` is called.
+            guards: The lanes close when one has another length than it has now, or where it has `attributes`, a list of
+                (object, attribute, expected), when one of those is another object; then `on_other_app` is called.
         """
     def call_in_thread(
         self,

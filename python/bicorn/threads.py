@@ -122,6 +122,29 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
     return await _original(function, *args, **options)
 
 
+def _shorten(modules: tuple[str, ...]) -> None:
+    """Have FastAPI call functions at once in the lane, past two coroutines and two partials: 1 µs for each of them."""
+    for name in modules:
+        module: Any = sys.modules.get(name)
+        original = getattr(module, "run_in_threadpool", None)
+        if original is not None and not hasattr(original, "is_bicorns"):
+            module.run_in_threadpool = _shortened(original)
+
+
+def _shortened(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def run_in_threadpool(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not is_driving():
+            return await original(func, *args, **kwargs)
+        result = call_here(func, args, kwargs)
+        if needs_loop(result):
+            await to_loop()
+        return result
+
+    run_in_threadpool.is_bicorns = True  # type: ignore[attr-defined]
+    return run_in_threadpool
+
+
 def _is_cancelled(task: asyncio.Task[Any]) -> bool:
     # `_must_cancel`: asked to be cancelled, and not told yet.
     return bool(getattr(task, "_must_cancel", False))
@@ -237,6 +260,7 @@ class SyncEndpoints:
         if all(route.why_not is not None for route in plan.routes):
             return
         install_hooks(to_loop, is_driving)
+        _shorten(("fastapi.routing", "fastapi.dependencies.utils"))
         routes = [
             (
                 None if route.methods is None else sorted(route.methods),

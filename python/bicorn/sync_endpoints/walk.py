@@ -51,6 +51,18 @@ class Unchanged:
         self.stack = app.middleware_stack
         self.overrides = getattr(app, "dependency_overrides", None)
 
+    @property
+    def attributes(self) -> list[tuple[Any, str, Any]]:
+        """What is looked at: an object, an attribute, and the object that it was; quicker than the length."""
+        attributes = [
+            (self.app, "middleware_stack", self.stack),
+            (self.app, "router", self.router),
+            (self.router, "routes", self.routes),
+        ]
+        if self.overrides is not None:
+            attributes.append((self.app, "dependency_overrides", self.overrides))
+        return attributes
+
     def __len__(self) -> int:
         app = self.app
         is_unchanged = (

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::asgi::waiters::settle;
 
@@ -35,7 +35,7 @@ impl Call {
         if let Some(scope) = &scope {
             let _ = locals.bind(py).setattr(intern!(py, "current_cancel_scope"), scope);
         }
-        let result = run_in(context.bind(py), function.bind(py), arguments.bind(py));
+        let result = run_in(context.bind(py), function.bind(py), arguments.bind(py), None);
         if scope.is_some() {
             let _ = locals.bind(py).setattr(intern!(py, "current_cancel_scope"), py.None());
         }
@@ -60,20 +60,21 @@ pub(super) fn name_of(function: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
-/// `context.run(function, *arguments)`
+/// `context.run(function, *arguments, **keywords)`
 pub(super) fn run_in<'py>(
     context: &Bound<'py, PyAny>,
     function: &Bound<'py, PyAny>,
     arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = context.py();
-    if arguments.is_empty() {
+    if arguments.is_empty() && keywords.is_none() {
         return context.call_method1(intern!(py, "run"), (function,));
     }
     let mut all = Vec::with_capacity(arguments.len() + 1);
     all.push(function.clone());
     all.extend(arguments.iter());
-    context.call_method1(intern!(py, "run"), PyTuple::new(py, all)?)
+    context.call_method(intern!(py, "run"), PyTuple::new(py, all)?, keywords)
 }
 
 impl Finished {

@@ -10,6 +10,7 @@ use bicorn_http::routes::{Part, Pattern, Route, RouteTable, below_root};
 use pyo3::exceptions::{PyStopIteration, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::driver;
 use super::roster::Place;
@@ -87,20 +88,36 @@ fn part((kind, text): (String, String)) -> PyResult<Part> {
     })
 }
 
-/// Something that must stay as long as it is.
+/// Something that must stay as it is.
 pub(crate) struct Guard {
     object: Py<PyAny>,
-    length: usize,
+    kind: GuardKind,
+}
+
+enum GuardKind {
+    /// Its length.
+    Length(usize),
+    /// Attributes of other objects, each of which must stay the same object: (object, attribute, expected).
+    Attributes(Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>),
 }
 
 impl Guard {
     pub(crate) fn new(py: Python<'_>, object: Py<PyAny>) -> PyResult<Self> {
-        let length = object.bind(py).len()?;
-        Ok(Self { object, length })
+        let attributes = object.bind(py).getattr_opt(intern!(py, "attributes"))?;
+        let kind = match attributes {
+            Some(attributes) => GuardKind::Attributes(attributes.extract()?),
+            None => GuardKind::Length(object.bind(py).len()?),
+        };
+        Ok(Self { object, kind })
     }
 
     fn holds(&self, py: Python<'_>) -> bool {
-        self.object.bind(py).len().is_ok_and(|now| now == self.length)
+        match &self.kind {
+            GuardKind::Length(length) => self.object.bind(py).len().is_ok_and(|now| now == *length),
+            GuardKind::Attributes(attributes) => attributes.iter().all(|(object, name, expected)| {
+                object.bind(py).getattr(name.bind(py)).is_ok_and(|value| value.is(expected))
+            }),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use super::call::run_in;
 use super::driver;
@@ -42,14 +42,16 @@ pub(crate) fn is_driving() -> bool {
 
 /// Call a function here and now, in a copy of the context.
 #[pyfunction]
+#[pyo3(signature = (function, arguments, keywords=None))]
 pub(crate) fn call_here<'py>(
     function: &Bound<'py, PyAny>,
     arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     static COPY_CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let context = COPY_CONTEXT.import(function.py(), "contextvars", "copy_context")?.call0()?;
     let was_driving = driver::set_driving(false);
-    let result = run_in(&context, function, arguments);
+    let result = run_in(&context, function, arguments, keywords);
     driver::set_driving(was_driving);
     result
 }
