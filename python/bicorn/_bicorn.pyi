@@ -46,9 +46,7 @@ def to_loop() -> Awaitable[None]:
 def is_driving() -> bool:
     """Tell whether this is an endpoint thread that drives a request, and not within the user's function."""
 
-def call_here(
-    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None
-) -> Any:
+def call_here(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None) -> Any:
     """Call a function here and now, in a copy of the current context."""
 
 @final
