@@ -134,6 +134,8 @@ class HttpServer:
             guards: The lanes close when one has another length than it has now, or where it has `attributes`, a list of
                 (object, attribute, expected), when one of those is another object; then `on_other_app` is called.
         """
+    def has_token(self) -> bool:
+        """Whether anyio's limiter has a token for another call: whatever runs in an endpoint thread holds one."""
     def call_in_thread(
         self,
         function: Callable[..., Any],

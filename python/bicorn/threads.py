@@ -42,14 +42,13 @@ class _Anyio:
             AttributeError: The same.
         """
         import anyio.to_thread
-        from anyio import CancelScope, WouldBlock
+        from anyio import CancelScope
         from anyio._backends._asyncio import AsyncIOBackend, _task_states
         from anyio._core import _eventloop
 
         # A module, and an attribute of it that is replaced.
         self.to_thread: Any = anyio.to_thread
         self.cancel_scope = CancelScope
-        self.would_block = WouldBlock
         self.backend = AsyncIOBackend
         self.task_states = _task_states
         self.locals = _eventloop.threadlocals
@@ -70,7 +69,6 @@ class _Pool:
         self.limiter = anyio.limiter
         self.cancel_scope = anyio.cancel_scope
         self.task_states = anyio.task_states
-        self.would_block = anyio.would_block
         self.http_server = http_server
 
     async def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -83,22 +81,24 @@ class _Pool:
         scope = None if state is None else state.cancel_scope
         if scope is not None and _is_scope_cancelled(scope):
             return NotImplemented
-        try:
-            limiter.acquire_on_behalf_of_nowait(task)
-        except self.would_block:
-            # In the limiter's own queue, like everybody who wants a token.
+        if not self.http_server.has_token():
+            # In the limiter's own queue, behind everybody who waits there.
             await limiter.acquire_on_behalf_of(task)
-        try:
-            future = self.http_server.call_in_thread(function, arguments, _copy_context(), scope, _key(function))
-            if future is None:
-                return NotImplemented
-            if scope is None:
-                return await future
-            # As in anyio: a cancellation waits until the function is over.
-            with self.cancel_scope(shield=True):
-                return await future
-        finally:
-            limiter.release_on_behalf_of(task)
+            try:
+                return await self._call(function, arguments, scope)
+            finally:
+                limiter.release_on_behalf_of(task)
+        return await self._call(function, arguments, scope)
+
+    async def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], scope: Any) -> Any:
+        future = self.http_server.call_in_thread(function, arguments, _copy_context(), scope, _key(function))
+        if future is None:
+            return NotImplemented
+        if scope is None:
+            return await future
+        # As in anyio: a cancellation waits until the function is over.
+        with self.cancel_scope(shield=True):
+            return await future
 
 
 _pools: dict[asyncio.AbstractEventLoop, _Pool] = {}

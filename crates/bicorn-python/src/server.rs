@@ -166,6 +166,11 @@ impl HttpServer {
         Ok(())
     }
 
+    /// Whether anyio's limiter has a token for another call: then none needs to be borrowed for it.
+    fn has_token(&self, py: Python<'_>) -> PyResult<bool> {
+        self.loop_thread.endpoint_threads().map_or(Ok(false), |threads| threads.has_token(py))
+    }
+
     /// Call a function in an endpoint thread; the `asyncio.Future` of its result, or None when there is no room. `key` is
     /// a number that stands for the function, `scope` the cancel scope that it may ask for.
     #[expect(

@@ -38,6 +38,8 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// A thread that had to wait longer for the interpreter finds it contended. Python takes it from whoever does not give it
 /// after 5 ms; a machine with other work to do is late by less.
 const CONTENDED: Duration = Duration::from_millis(4);
+/// What a thread that arrives at the same time may take: the first thing that it does is Python, too.
+const BESIDE: Duration = Duration::from_millis(1);
 /// Threads that may be awake while they contend for the interpreter, in long jobs: the loop thread waits for each of
 /// them, up to Python's switch interval of 5 ms.
 const CONTENDING: usize = 3;
@@ -86,6 +88,8 @@ pub(super) struct Woken {
     taken: u64,
     /// It counts among those that arrive.
     is_counted: bool,
+    /// How many those were.
+    beside: u32,
 }
 
 /// What can be told of the threads, for the log and for metrics.
@@ -237,7 +241,7 @@ impl EndpointThreads {
     /// others get on without it. `None`: leave.
     pub(super) fn arrive(&self, py: Python<'_>, place: &Place, mut woken: Woken) -> Option<()> {
         loop {
-            let is_contended = woken.at.elapsed() > CONTENDED;
+            let is_contended = woken.at.elapsed() > CONTENDED + BESIDE * woken.beside;
             if woken.is_counted {
                 self.arriving.fetch_sub(1, Ordering::Relaxed);
             }
@@ -254,7 +258,9 @@ impl EndpointThreads {
 
     /// The moment of waking, by somebody else or by oneself.
     pub(super) fn woken(&self, by_others: bool) -> Woken {
-        Woken { at: Instant::now(), taken: self.taken.load(Ordering::Relaxed), is_counted: by_others }
+        let beside = u32::try_from(self.arriving.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        let taken = self.taken.load(Ordering::Relaxed);
+        Woken { at: Instant::now(), taken, is_counted: by_others, beside }
     }
 
     /// Do something detached between two jobs.
@@ -321,6 +327,11 @@ impl EndpointThreads {
         self.roster.lose(place);
         // What waits must not wait for the next push.
         self.notify();
+    }
+
+    /// Whether anyio's limiter lets another call through.
+    pub(crate) fn has_token(&self, py: Python<'_>) -> PyResult<bool> {
+        self.setup.tokens.has_free(py)
     }
 
     /// Follow anyio's limiter.

@@ -188,7 +188,9 @@ impl EndpointThread {
             Work::Exchange(arrival) => self.drive(py, place, arrival, &stats),
             Work::Call(call) => {
                 place.set(Some(Current::Function(call.function.clone_ref(py))));
+                self.setup.tokens.add(self.token.bind(py))?;
                 let finished = call.run(py, &self.setup.locals);
+                self.setup.tokens.discard(self.token.bind(py), self.setup.loop_thread.handoff())?;
                 place.set(None);
                 self.setup.loop_thread.handoff().finish(finished);
                 self.has_news_for_loop = true;

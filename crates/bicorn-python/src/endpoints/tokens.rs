@@ -1,8 +1,11 @@
 //! anyio's default limiter, as far as endpoint threads use it without the loop.
 //!
-//! An exchange in the lane holds a token like any function in a thread: it shows in the limiter's statistics, and calls from
-//! the loop find so many tokens less. The limiter's set of borrowers is a plain set, which any attached thread may change;
-//! whom a free token wakes is the loop's business.
+//! Whatever runs in an endpoint thread holds a token while it runs, and shows in the limiter's statistics. What waits for a
+//! thread holds none, so that the limiter's own queue, which costs turns of the loop, is left to those who use it. The
+//! limiter's set of borrowers is a plain set, which any attached thread may change; whom a free token wakes is the loop's
+//! business.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -13,7 +16,10 @@ use crate::handoff::HandOff;
 /// The limiter of one server's loop.
 pub(crate) struct Tokens {
     limiter: Py<PyAny>,
-    /// Who holds a token: a set, and the methods of it.
+    /// Who holds a token: a set, and methods of it.
+    borrowers: Py<PyAny>,
+    /// How many of those are endpoint threads.
+    ours: AtomicUsize,
     add: Py<PyAny>,
     discard: Py<PyAny>,
     /// Who waits for one: a dict that is empty most of the time.
@@ -27,8 +33,10 @@ impl Tokens {
         let borrowers = limiter.getattr("_borrowers")?;
         Ok(Self {
             limiter: limiter.clone().unbind(),
+            ours: AtomicUsize::new(0),
             add: borrowers.getattr("add")?.unbind(),
             discard: borrowers.getattr("discard")?.unbind(),
+            borrowers: borrowers.unbind(),
             waiting: limiter.getattr("_wait_queue")?.unbind(),
         })
     }
@@ -38,8 +46,15 @@ impl Tokens {
         Ok(to_threads(self.limiter.bind(py).getattr(intern!(py, "total_tokens"))?.extract()?))
     }
 
+    /// Whether others leave a token for an endpoint thread, and nobody waits for one.
+    pub(crate) fn has_free(&self, py: Python<'_>) -> PyResult<bool> {
+        let others = self.borrowers.bind(py).len()?.saturating_sub(self.ours.load(Ordering::Relaxed));
+        Ok(self.waiting.bind(py).len()? == 0 && others < self.total(py)?)
+    }
+
     /// Hold one.
     pub(super) fn add(&self, borrower: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ours.fetch_add(1, Ordering::Relaxed);
         self.add.bind(borrower.py()).call1((borrower,))?;
         Ok(())
     }
@@ -47,6 +62,7 @@ impl Tokens {
     /// Give it back; true if the loop has to hear of it.
     pub(super) fn discard(&self, borrower: &Bound<'_, PyAny>, handoff: &HandOff) -> PyResult<bool> {
         let py = borrower.py();
+        self.ours.fetch_sub(1, Ordering::Relaxed);
         self.discard.bind(py).call1((borrower,))?;
         let is_awaited = self.waiting.bind(py).len()? > 0;
         if is_awaited {
