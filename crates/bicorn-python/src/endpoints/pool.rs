@@ -9,9 +9,8 @@
 //!
 //! I/O threads push and notify and never attach.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -22,10 +21,9 @@ use super::call::name_of;
 use super::job::{Job, Work};
 use super::lane::Current;
 use super::roster::{Place, Roster};
-use super::stats::CallStats;
+use super::stats::{CallStats, Functions};
 use super::thread::{self, Setup};
 use super::watch::Watch;
-use crate::handoff::lock;
 use crate::loop_thread::LoopThread;
 
 /// Jobs that may wait, at 150 bytes each. Exchanges stop at [`QUEUE_EXCHANGES`]; beyond it there is room for calls, of which
@@ -43,8 +41,6 @@ const BESIDE: Duration = Duration::from_millis(1);
 /// Threads that may be awake while they contend for the interpreter, in long jobs: the loop thread waits for each of
 /// them, up to Python's switch interval of 5 ms.
 const CONTENDING: usize = 3;
-/// Functions that are remembered; a program that makes a new one for each call must not fill memory.
-const FUNCTIONS: usize = 1024;
 /// How many looks of the watch are let pass when the interpreter was contended: at first, and at most. Each try costs
 /// whoever works a forced switch.
 const PATIENCE: (u32, u32) = (16, 256);
@@ -75,7 +71,7 @@ pub(crate) struct EndpointThreads {
     /// How many threads the next look wakes: twice as many each time, as long as the interpreter is free.
     ramp: AtomicUsize,
     /// What is known of functions that the loop has called.
-    functions: Mutex<HashMap<usize, Arc<CallStats>>>,
+    functions: Functions,
     watch: Watch,
     setup: Arc<Setup>,
 }
@@ -122,7 +118,7 @@ impl EndpointThreads {
             arriving: AtomicUsize::new(0),
             looks: AtomicU32::new(0),
             ramp: AtomicUsize::new(1),
-            functions: Mutex::default(),
+            functions: Functions::default(),
             watch: Watch::default(),
             setup: Arc::new(setup),
         })
@@ -370,16 +366,7 @@ impl EndpointThreads {
 
     /// What is known of a function, by an address that stands for it.
     pub(crate) fn call_stats(&self, key: usize) -> Arc<CallStats> {
-        let mut known = lock(&self.functions);
-        if let Some(stats) = known.get(&key) {
-            return Arc::clone(stats);
-        }
-        if known.len() >= FUNCTIONS {
-            known.clear();
-        }
-        let stats = CallStats::new("");
-        known.insert(key, Arc::clone(&stats));
-        stats
+        self.functions.stats(key)
     }
 
     pub(crate) fn figures(&self) -> Figures {

@@ -3,9 +3,12 @@
 //! The pool wakes another thread at once for a call that is known to block, and lets quick ones wait for the thread that
 //! is awake. Threads write here without a lock: a lost update costs one call's experience.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use crate::handoff::lock;
 
 /// A call above this takes long: switching threads costs up to half of it.
 pub(super) const LONG: Duration = Duration::from_micros(200);
@@ -49,6 +52,28 @@ impl CallStats {
     pub(super) fn add(&self, took: Duration, is_blocking: bool) {
         blend(&self.long, took >= LONG);
         blend(&self.blocking, is_blocking);
+    }
+}
+
+/// Functions that are remembered; a program that makes a new one for each call must not fill memory.
+const FUNCTIONS: usize = 1024;
+
+/// The experience with functions that the loop has had called, by an address that stands for each.
+#[derive(Default)]
+pub(super) struct Functions(Mutex<HashMap<usize, Arc<CallStats>>>);
+
+impl Functions {
+    pub(super) fn stats(&self, key: usize) -> Arc<CallStats> {
+        let mut known = lock(&self.0);
+        if let Some(stats) = known.get(&key) {
+            return Arc::clone(stats);
+        }
+        if known.len() >= FUNCTIONS {
+            known.clear();
+        }
+        let stats = CallStats::new("");
+        known.insert(key, Arc::clone(&stats));
+        stats
     }
 }
 
