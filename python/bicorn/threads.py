@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("uvicorn.error")
 
 
+# In the place of a result, which may be anything: the call is anyio's business.
+_LEFT_TO_ANYIO: Any = object()
+
+
 class _Anyio:
     """The parts of anyio that are needed, most of them private."""
 
@@ -72,15 +76,15 @@ class _Pool:
         self.http_server = http_server
 
     async def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Call a function in an endpoint thread; `NotImplemented` where that is anyio's business."""
+        """Call a function in an endpoint thread, unless that is anyio's business."""
         task = asyncio.current_task()
         limiter = self.limiter
         if task is None or _is_cancelled(task):
-            return NotImplemented
+            return _LEFT_TO_ANYIO
         state = self.task_states.get(task)
         scope = None if state is None else state.cancel_scope
         if scope is not None and _is_scope_cancelled(scope):
-            return NotImplemented
+            return _LEFT_TO_ANYIO
         if not self.http_server.has_token():
             # In the limiter's own queue, behind everybody who waits there.
             await limiter.acquire_on_behalf_of(task)
@@ -93,7 +97,7 @@ class _Pool:
     async def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], scope: Any) -> Any:
         future = self.http_server.call_in_thread(function, arguments, _copy_context(), scope, _key(function))
         if future is None:
-            return NotImplemented
+            return _LEFT_TO_ANYIO
         if scope is None:
             return await future
         # As in anyio: a cancellation waits until the function is over.
@@ -114,10 +118,12 @@ async def _run_sync(function: Callable[..., Any], *args: Any, **options: Any) ->
             await to_loop()
         return result
     if not options:
-        pool = _pools.get(asyncio.get_running_loop())
+        # Not `get_running_loop`: under trio there is none of asyncio's.
+        loop = asyncio._get_running_loop()
+        pool = None if loop is None else _pools.get(loop)
         if pool is not None:
             result = await pool.call(function, args)
-            if result is not NotImplemented:
+            if result is not _LEFT_TO_ANYIO:
                 return result
     return await _original(function, *args, **options)
 
