@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import gc
-import os
+import json
+import subprocess
+import sys
 import threading
-from typing import Any
 
 import pytest
 
 import bicorn
 from tests.apps import Receive, Scope, Send, hello
-from tests.conftest import Serve
-from tests.processes import needs_proc, open_files
-
-
-def _starlette_app() -> Any:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import PlainTextResponse
-    from starlette.routing import Route
-
-    def endpoint(request: Request) -> PlainTextResponse:
-        return PlainTextResponse("hello")
-
-    return Starlette(routes=[Route("/", endpoint)])
-
-
-async def _plain_app(scope: Scope, receive: Receive, send: Send) -> None:
-    await hello(scope, receive, send)
+from tests.processes import needs_proc
+from tests.serving import REPOSITORY
 
 
 @needs_proc
-@pytest.mark.parametrize("make_app", [_starlette_app, lambda: _plain_app], ids=["endpoint threads", "loop only"])
-def test_restarts_leave_no_descriptor_and_no_thread(make_app: Any, serve: Serve) -> None:
-    app = make_app()
-
-    def restart(times: int) -> tuple[int, int]:
-        for _ in range(times):
-            with serve(app) as server, server.connect() as client:
-                client.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-                assert client.response().body == b"hello"
-        gc.collect()
-        return open_files(os.getpid()), threading.active_count()
-
-    # What the process opens once, such as the loop's first signal pipe, is open after the first.
-    before = restart(2)
-    assert restart(10) == before
+@pytest.mark.parametrize("kind", ["starlette", "plain"])
+def test_restarts_leave_no_descriptor_and_no_thread(kind: str) -> None:
+    command = [sys.executable, "-m", "tests.restarting", kind]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=25)
+    assert (done.returncode, done.stderr) == (0, "")
+    before, after = json.loads(done.stdout)
+    assert after == before
 
 
-def test_a_closed_server_is_freed(serve: Serve) -> None:
+def test_a_closed_server_is_freed() -> None:
     freed = threading.Event()
 
     class App:

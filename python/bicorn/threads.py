@@ -199,14 +199,29 @@ class _Worker:
     def __repr__(self) -> str:
         return f"<{self.thread!r} of bicorn>"
 
+    def __del__(self) -> None:
+        # At the end of the thread, and in it. Before Python 3.12 nobody else takes it out.
+        _forget_thread(self.thread)
+
+
+def _threads() -> dict[int, threading.Thread]:
+    """Return the threads that `threading` knows, by their number."""
+    known: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # private
+    return known
+
+
+def _forget_thread(thread: threading.Thread | None) -> None:
+    """Have `threading` forget a thread that it has not started."""
+    if thread is not None and thread.ident is not None and _threads().get(thread.ident) is thread:
+        _threads().pop(thread.ident, None)
+
 
 def _enter_thread(anyio: _Anyio, loop: asyncio.AbstractEventLoop) -> _Worker:
     """Make the current thread what a worker thread of anyio is; return what stands for it among borrowers of tokens."""
+    # What stands there is left of a thread that had the same number before.
+    _forget_thread(_threads().get(threading.get_ident()))
     thread = threading.current_thread()
     thread.name = "AnyIO worker thread"
-    if thread.native_id is None:
-        # Before Python 3.11 a thread that was not started by `threading` does not know it.
-        thread._set_native_id()  # type: ignore[attr-defined]  # private
     trace, profile = threading.gettrace(), threading.getprofile()
     if trace is not None:
         sys.settrace(trace)
