@@ -7,6 +7,7 @@ import errno
 import importlib
 import inspect
 import json
+import logging
 import os
 import socket
 import stat
@@ -60,7 +61,8 @@ def _loggers_restored() -> Iterator[None]:
 @pytest.fixture
 def make(server_name: str, caplog: pytest.LogCaptureFixture) -> Make:
     """Make a `Config`, by default one that leaves logging to pytest."""
-    caplog.set_level(1)
+    # Not lower: a uvicorn of an earlier test may say at trace level that a connection is over.
+    caplog.set_level(logging.DEBUG)
     module = serving.import_server(server_name)
     return lambda app=hello, **options: module.Config(app, **{"log_config": None, **options})
 

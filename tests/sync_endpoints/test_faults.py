@@ -90,7 +90,7 @@ def test_requests_that_wait_for_a_thread_are_answered_before_the_end(serve_mode:
 
 
 def test_sigterm_drains_endpoints(serve_mode_process: ServeModeProcess) -> None:
-    with serve_mode_process(APP) as server, ExitStack() as stack:
+    with serve_mode_process(APP, "--no-access-log") as server, ExitStack() as stack:
         clients = [stack.enter_context(server.connect()) for _ in range(5)]
         for client in clients:
             client.send(raw.request(target="/slow"))

@@ -43,7 +43,7 @@ const BESIDE: Duration = Duration::from_millis(1);
 const CONTENDING: usize = 3;
 /// How many looks of the watch are let pass when the interpreter was contended: at first, and at most. Each try costs
 /// whoever works a forced switch.
-const PATIENCE: (u32, u32) = (16, 256);
+const PATIENCE: (u32, u32) = (8, 64);
 /// How many threads one look wakes at most.
 const RAMP: usize = 16;
 /// Looks after which threads that were woken are not waited for any more.
