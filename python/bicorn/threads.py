@@ -60,7 +60,6 @@ class _Anyio:
         self.limiter = anyio.to_thread.current_default_thread_limiter()
         # What its `_must_cancel` and scopes are read from; absent, they would read as "not cancelled".
         CancelScope.cancel_called  # noqa: B018
-        self.limiter.acquire_on_behalf_of_nowait  # noqa: B018
         # Endpoint threads use these without the loop.
         for name in ("_borrowers", "_wait_queue", "_notify_next_waiter"):
             getattr(self.limiter, name)
