@@ -20,9 +20,10 @@ ASGI2Application = Callable[[Scope], Callable[[Receive, Send], Awaitable[None]]]
 ASGIApplication = ASGI2Application | ASGI3Application
 
 LifespanType = Literal["auto", "on", "off"]
-LoopFactoryType = Literal["none", "auto", "asyncio", "uvloop"]
+LoopFactoryType = Literal["none", "auto", "asyncio", "uvloop", "zuvloop"]
 AsgiSpecType = Literal["2.3", "2.5"]
 SyncEndpointsType = Literal["auto", "pool", "off"]
+HTTPProtocolType = Literal["auto", "h11", "httptools", "zttp"]
 WSProtocolType = Literal["auto", "none", "websockets", "websockets-sansio", "wsproto"]
 InterfaceType = Literal["auto", "asgi3", "asgi2", "wsgi"]
 

@@ -23,17 +23,20 @@ from bicorn.constants import (
     STARTUP_FAILURE,
     TRACE_LOG_LEVEL,
 )
+from bicorn.environment import load_env_file, web_concurrency
 from bicorn.errors import ConfigError
 from bicorn.importer import ImportFromStringError, import_from_string
 from bicorn.log_config import apply_log_config, with_colors
+from bicorn.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from bicorn._types import (
         ASGIApplication,
         AsgiSpecType,
+        HTTPProtocolType,
         InterfaceType,
         LifespanType,
         LoopFactoryType,
@@ -64,12 +67,6 @@ logger = logging.getLogger("uvicorn.error")
 class Config:
     """The options of one server, and what they stand for once loaded."""
 
-    # One process; code written for uvicorn asks.
-    workers: int = 1
-    reload: bool = False
-    use_subprocess: bool = False
-    should_reload: bool = False
-
     def __init__(
         self,
         app: ASGIApplication | Callable[..., Any] | str,
@@ -78,6 +75,7 @@ class Config:
         uds: str | None = None,
         fd: int | None = None,
         loop: LoopFactoryType | str = "auto",
+        http: HTTPProtocolType | str = "auto",
         http2: bool = True,
         ws: WSProtocolType = "auto",
         ws_max_size: int = 16_777_216,
@@ -92,6 +90,12 @@ class Config:
         access_log: bool = True,
         use_colors: bool | None = None,
         interface: InterfaceType = "auto",
+        reload: bool = False,
+        reload_dirs: list[str] | str | None = None,
+        reload_delay: float = 0.25,
+        reload_includes: list[str] | str | None = None,
+        reload_excludes: list[str] | str | None = None,
+        workers: int | None = None,
         proxy_headers: bool = True,
         server_header: bool = True,
         date_header: bool = True,
@@ -102,7 +106,10 @@ class Config:
         limit_max_requests_jitter: int = 0,
         backlog: int = 2048,
         timeout_keep_alive: int = 5,
+        timeout_notify: int = 30,
         timeout_graceful_shutdown: int | None = None,
+        timeout_worker_healthcheck: int = 5,
+        callback_notify: Callable[..., Awaitable[None]] | None = None,
         ssl_keyfile: PathsType = None,
         ssl_certfile: PathsType = None,
         ssl_keyfile_password: str | None = None,
@@ -113,8 +120,12 @@ class Config:
         ssl_context_factory: Callable[..., Any] | None = None,
         headers: list[tuple[str, str]] | None = None,
         factory: bool = False,
+        h11_max_incomplete_event_size: int | None = None,
         reset_contextvars: bool = False,
         *,
+        preload: bool = False,
+        admin_bind: str | None = None,
+        drain_delay: float = 0.0,
         asgi_spec: AsgiSpecType = "2.3",
         io_threads: int = 1,
         sync_endpoints: SyncEndpointsType = "auto",
@@ -146,6 +157,7 @@ class Config:
         self.uds = uds
         self.fd = fd
         self.loop = loop
+        self.http = http
         self.http2 = http2
         self.ws = ws
         self.ws_max_size = ws_max_size
@@ -159,6 +171,9 @@ class Config:
         self.access_log = access_log
         self.use_colors = use_colors
         self.interface = interface
+        self.reload = reload
+        self.reload_delay = reload_delay
+        self.workers = workers or 1
         self.proxy_headers = proxy_headers
         self.server_header = server_header
         self.date_header = date_header
@@ -168,7 +183,10 @@ class Config:
         self.limit_max_requests_jitter = limit_max_requests_jitter
         self.backlog = backlog
         self.timeout_keep_alive = timeout_keep_alive
+        self.timeout_notify = timeout_notify
         self.timeout_graceful_shutdown = timeout_graceful_shutdown
+        self.timeout_worker_healthcheck = timeout_worker_healthcheck
+        self.callback_notify = callback_notify
         self.ssl_keyfile = ssl_keyfile
         self.ssl_certfile = ssl_certfile
         self.ssl_keyfile_password = ssl_keyfile_password
@@ -179,7 +197,11 @@ class Config:
         self.ssl_context_factory = ssl_context_factory
         self.headers: list[tuple[str, str]] = headers or []
         self.factory = factory
+        self.h11_max_incomplete_event_size = h11_max_incomplete_event_size
         self.reset_contextvars = reset_contextvars
+        self.preload = preload
+        self.admin_bind = admin_bind
+        self.drain_delay = drain_delay
         self.asgi_spec = asgi_spec
         self.io_threads = io_threads
         self.sync_endpoints = sync_endpoints
@@ -206,15 +228,25 @@ class Config:
         self.lifespan_class: type[LifespanOn] | type[LifespanOff]
         self.loaded_app: Any
 
-        # This order is visible: the env-file's line is logged, and what it sets counts below.
+        # This order is visible in the log, and what the env-file sets counts below it.
         self.configure_logging()
+        self._log_what_has_no_meaning()
+        watched = WatchedFiles(self.should_reload, reload_dirs, reload_includes, reload_excludes)
+        self.reload_dirs = watched.dirs
+        self.reload_dirs_excludes = watched.dirs_excludes
+        self.reload_includes = watched.includes
+        self.reload_excludes = watched.excludes
         if env_file is not None:
-            _load_env_file(env_file)
+            load_env_file(env_file)
+        if workers is None:
+            self.workers = web_concurrency()
         self.forwarded_allow_ips: list[str] | str = (
             os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
             if forwarded_allow_ips is None
             else forwarded_allow_ips
         )
+        if self.reload and self.workers > 1:
+            logger.warning('"workers" flag is ignored when reloading is enabled.')
 
     @property
     def asgi_version(self) -> Literal["2.0", "3.0"]:
@@ -225,6 +257,22 @@ class Config:
     def is_ssl(self) -> bool:
         """Whether TLS is spoken."""
         return bool(self.ssl_keyfile or self.ssl_certfile or self.ssl_context_factory)
+
+    @property
+    def should_reload(self) -> bool:
+        """Whether a reloader starts the server: it can import the app again only by its name."""
+        return self.reload and isinstance(self.app, str)
+
+    @property
+    def use_subprocess(self) -> bool:
+        """Whether other processes serve."""
+        return bool(self.reload or self.workers > 1)
+
+    def _log_what_has_no_meaning(self) -> None:
+        if self.http in ("h11", "httptools", "zttp"):
+            logger.info("http=%s has no meaning here: bicorn speaks HTTP itself", self.http)
+        if self.h11_max_incomplete_event_size is not None:
+            logger.info("h11_max_incomplete_event_size has no meaning here: limit_request_head bounds a request head")
 
     def configure_logging(self) -> None:
         """Apply `log_config`, then the options that override a part of it.
@@ -340,16 +388,6 @@ class Config:
         from bicorn.listeners import bind_shared_socket
 
         return bind_shared_socket(self)
-
-
-def _load_env_file(path: str | os.PathLike[str]) -> None:
-    """Add what an env-file sets to the environment; what is set already wins."""
-    try:
-        from dotenv import load_dotenv
-    except ImportError:
-        raise ConfigError(f"cannot use --env-file {path}: the python-dotenv package is not installed") from None
-    logger.info("Loading environment from '%s'", path)
-    load_dotenv(dotenv_path=path)
 
 
 def _level_number(level: str | int) -> int:

@@ -43,6 +43,7 @@ LOOP_FACTORIES: dict[str, str | None] = {
     "auto": "bicorn.loops:auto_loop_factory",
     "asyncio": "bicorn.loops:asyncio_loop_factory",
     "uvloop": "bicorn.loops:uvloop_loop_factory",
+    "zuvloop": "bicorn.loops:zuvloop_loop_factory",
 }
 
 # The format of the access log, apart from the dict that users may change.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import Any
+
+logger = logging.getLogger("uvicorn.error")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -35,6 +39,17 @@ def uvloop_loop_factory(use_subprocess: bool = False) -> LoopFactory:
     import uvloop
 
     factory: LoopFactory = uvloop.new_event_loop
+    return factory
+
+
+def zuvloop_loop_factory(use_subprocess: bool = False) -> LoopFactory:
+    """Choose zuvloop if it is installed, else as auto does."""
+    try:
+        zuvloop = import_module("zuvloop")
+    except ImportError:
+        logger.info("loop=zuvloop has no meaning here: zuvloop is not installed; taking auto")
+        return auto_loop_factory(use_subprocess)
+    factory: LoopFactory = zuvloop.new_event_loop
     return factory
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bicorn._types import (
         ASGIApplication,
         AsgiSpecType,
+        HTTPProtocolType,
         InterfaceType,
         LifespanType,
         LoopFactoryType,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         SyncEndpointsType,
         WSProtocolType,
     )
+    from bicorn.config import Config
     from bicorn.log_config import LogConfig
 
 
@@ -72,6 +74,7 @@ def run(
     uds: str | None = None,
     fd: int | None = None,
     loop: LoopFactoryType | str = "auto",
+    http: HTTPProtocolType | str = "auto",
     http2: bool = True,
     ws: WSProtocolType = "auto",
     ws_max_size: int = 16_777_216,
@@ -81,6 +84,12 @@ def run(
     ws_per_message_deflate: bool = True,
     lifespan: LifespanType = "auto",
     interface: InterfaceType = "auto",
+    reload: bool = False,
+    reload_dirs: list[str] | str | None = None,
+    reload_includes: list[str] | str | None = None,
+    reload_excludes: list[str] | str | None = None,
+    reload_delay: float = 0.25,
+    workers: int | None = None,
     env_file: str | os.PathLike[str] | None = None,
     log_config: LogConfig | None = LOGGING_CONFIG,
     log_level: str | int | None = None,
@@ -96,6 +105,7 @@ def run(
     limit_max_requests_jitter: int = 0,
     timeout_keep_alive: int = 5,
     timeout_graceful_shutdown: int | None = None,
+    timeout_worker_healthcheck: int = 5,
     ssl_keyfile: PathsType = None,
     ssl_certfile: PathsType = None,
     ssl_keyfile_password: str | None = None,
@@ -108,7 +118,11 @@ def run(
     use_colors: bool | None = None,
     app_dir: str | None = None,
     factory: bool = False,
+    h11_max_incomplete_event_size: int | None = None,
     reset_contextvars: bool = False,
+    preload: bool = False,
+    admin_bind: str | None = None,
+    drain_delay: float = 0.0,
     asgi_spec: AsgiSpecType = "2.3",
     io_threads: int = 1,
     sync_endpoints: SyncEndpointsType = "auto",
@@ -158,17 +172,45 @@ def run(
     except ValueError as error:
         logger.error(error)
         sys.exit(STARTUP_FAILURE)
-    # Before there is a loop: the app's modules may run loops of their own while they are imported.
-    config.load_app()
+    if config.use_subprocess and not isinstance(config.app, str):
+        logger.warning("You must pass the application as an import string to enable 'reload' or 'workers'.")
+        sys.exit(STARTUP_FAILURE)
     if show_lanes:
         from bicorn.sync_endpoints import format_lanes, plan_lanes
 
         config.load()
         print(format_lanes(plan_lanes(config.loaded_app)).rstrip())
         return
-    server = Server(config)
     # Raised by a SIGINT that has been answered.
     with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
+        if config.use_subprocess:
+            _supervise(config)
+        else:
+            # Before there is a loop: the app's modules may run loops of their own while they are imported.
+            config.load_app()
+            server = Server(config)
+            server.run()
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
+
+
+def _supervise(config: Config) -> None:
+    """Bind the socket and have other processes serve it; exit with 3 if they cannot."""
+    from contextlib import suppress
+
+    from bicorn.server import Server
+    from bicorn.supervisors import ChangeReload, Multiprocess
+
+    listener = config.bind_socket()
+    try:
+        if config.should_reload:
+            ChangeReload(config, target=Server(config).run, sockets=[listener]).run()
+        else:
+            supervisor = Multiprocess(config, sockets=[listener])
+            supervisor.run()
+            if supervisor.has_failed:
+                sys.exit(STARTUP_FAILURE)
+    finally:
+        if config.uds is not None:
+            with suppress(FileNotFoundError):
+                os.remove(config.uds)

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use clap::{Arg, ArgAction, Args, Command, ValueHint};
 
 use crate::settings::Settings;
-use crate::values::{TRUTH, existing_path, parse_switch};
+use crate::values::{TRUTH, existing_directory, existing_path, parse_switch};
 
 const ABOUT: &str = "Serves a Python ASGI application over HTTP.";
 const USAGE: &str = "bicorn [OPTIONS] APP";
@@ -28,6 +28,8 @@ Examples:
   bicorn main:app --host 0.0.0.0 --port 80 --no-access-log
   bicorn main:create_app --factory --app-dir src
   bicorn main:app --ssl-certfile cert.pem --ssl-keyfile key.pem --port 443
+  bicorn main:app --workers 4 --admin-bind 127.0.0.1:9000
+  bicorn main:app --reload --reload-dir src
   bicorn main:app --uds /run/app.sock --forwarded-allow-ips '*'
   BICORN_PORT=9000 bicorn main:app
 
@@ -148,6 +150,13 @@ fn with_files(option: &Arg, files: Files) -> Arg {
     match files {
         Files::MustExist if option.get_value_hint() == ValueHint::FilePath => {
             option.value_parser(existing_path)
+        }
+        // uvicorn looks at directories to watch, and not at --app-dir.
+        Files::MustExist
+            if option.get_value_hint() == ValueHint::DirPath
+                && matches!(option.get_action(), ArgAction::Append) =>
+        {
+            option.value_parser(existing_directory)
         }
         Files::MustExist | Files::MayBeMissing => option,
     }

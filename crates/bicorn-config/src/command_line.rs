@@ -13,6 +13,9 @@ use crate::settings::Settings;
 /// have are read with both prefixes too, so that there is one rule.
 const PREFIXES: [&str; 2] = ["BICORN_", "UVICORN_"];
 
+/// Between the directories of one variable, as in PATH (click's `Path.envvar_list_splitter`).
+const PATH_SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
+
 /// Parses what comes behind the program's name, and the environment for what that leaves open.
 ///
 /// `environment` looks a variable up. `runtime` is what `--version` says the server runs with, such as
@@ -72,6 +75,9 @@ fn from_environment(option: &'static Arg, environment: &impl Fn(&str) -> Option<
         let text = environment(&variable).filter(|text| !text.is_empty())?;
         let values = match option.get_action() {
             // click splits the variable of a repeatable option at white space; a path may have some.
+            ArgAction::Append if option.get_value_hint() == ValueHint::DirPath => {
+                text.split(PATH_SEPARATOR).filter(|path| !path.is_empty()).map(str::to_owned).collect()
+            }
             ArgAction::Append if option.get_value_hint() != ValueHint::AnyPath => {
                 text.split_whitespace().map(str::to_owned).collect()
             }

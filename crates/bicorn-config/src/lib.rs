@@ -14,6 +14,7 @@ mod error;
 mod markdown;
 mod options;
 mod settings;
+mod supervision;
 mod values;
 
 pub use command_line::from_command_line;
@@ -21,7 +22,8 @@ pub use error::{ConfigError, Exit};
 pub use markdown::settings_markdown;
 pub use options::{OptionValue, SettingValue};
 pub use settings::Settings;
+pub use supervision::Supervision;
 pub use values::{
-    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
-    TlsVersions, WebSockets,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, HttpParser, Interface, Lifespan,
+    LogLevel, TlsVersions, WebSockets,
 };

@@ -70,6 +70,8 @@ impl Settings {
     /// whole numbers, as in uvicorn, unless they have a fraction.
     pub fn to_options(&self) -> Vec<(&'static str, SettingValue)> {
         let mut options = self.process_options();
+        options.extend(self.supervision_options());
+        options.extend(self.concurrency_options());
         options.extend(self.connection_options());
         options.extend(self.tls_options());
         options.extend(self.http_options());
@@ -79,7 +81,7 @@ impl Settings {
         options
     }
 
-    /// In the order of the declaration: what is served, where, and how much at a time.
+    /// In the order of the declaration: what is served, and where.
     fn process_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
             ("app", text(self.app.as_ref())),
@@ -95,6 +97,12 @@ impl Settings {
             ("uds", text(self.uds.as_ref())),
             ("fd", int(self.fd)),
             ("backlog", int(Some(self.backlog))),
+        ]
+    }
+
+    /// In which threads, and how much at a time.
+    fn concurrency_options(&self) -> Vec<(&'static str, SettingValue)> {
+        vec![
             ("loop", SettingValue::Text(self.event_loop.to_string())),
             ("io_threads", int(Some(self.io_threads))),
             ("sync_endpoints", choice(Some(self.sync_endpoints))),
@@ -103,6 +111,27 @@ impl Settings {
             ("limit_concurrency", int(self.limit_concurrency)),
             ("limit_max_requests", int(self.limit_max_requests)),
             ("limit_max_requests_jitter", int(Some(self.limit_max_requests_jitter))),
+        ]
+    }
+
+    /// Processes, and who may ask how they are.
+    fn supervision_options(&self) -> Vec<(&'static str, SettingValue)> {
+        let supervision = &self.supervision;
+        let list = |values: &[String]| match values {
+            [] => SettingValue::None,
+            values => SettingValue::List(values.to_vec()),
+        };
+        vec![
+            ("workers", int(supervision.workers)),
+            ("preload", SettingValue::Bool(supervision.preload)),
+            ("timeout_worker_healthcheck", whole_seconds(supervision.timeout_worker_healthcheck)),
+            ("reload", SettingValue::Bool(supervision.reload)),
+            ("reload_dirs", list(&supervision.reload_dirs)),
+            ("reload_includes", list(&supervision.reload_includes)),
+            ("reload_excludes", list(&supervision.reload_excludes)),
+            ("reload_delay", seconds(supervision.reload_delay)),
+            ("admin_bind", text(supervision.admin_bind.as_ref())),
+            ("drain_delay", seconds(supervision.drain_delay)),
         ]
     }
 
@@ -137,6 +166,8 @@ impl Settings {
     /// What is in requests and responses.
     fn http_options(&self) -> Vec<(&'static str, SettingValue)> {
         vec![
+            ("http", SettingValue::Text(self.http.to_string())),
+            ("h11_max_incomplete_event_size", int(self.h11_max_incomplete_event_size)),
             ("root_path", text(Some(&self.root_path))),
             ("headers", SettingValue::Pairs(self.headers.clone())),
             ("server_header", SettingValue::Bool(self.server_header)),

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, ValueHint};
 
+use crate::supervision::Supervision;
 use crate::values::{
-    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, Interface, Lifespan, LogLevel,
-    SyncEndpoints, TRUTH, TlsVersions, WebSockets, deadline, limit, non_empty_path, parse_header,
+    AsgiSpec, ByteLimit, CertReqs, CountLimit, Deadline, EventLoop, HttpParser, Interface, Lifespan,
+    LogLevel, SyncEndpoints, TRUTH, TlsVersions, WebSockets, deadline, limit, non_empty_path, parse_header,
     parse_switch, positive, seconds, whole_number,
 };
 
@@ -131,10 +132,14 @@ pub struct Settings {
     )]
     pub backlog: u32,
 
-    /// Event loop that runs the application: auto, asyncio, uvloop, none or module:factory
+    /// Processes.
+    #[command(flatten)]
+    pub supervision: Supervision,
+
+    /// Event loop that runs the application: auto, asyncio, uvloop, zuvloop, none or module:factory
     ///
     /// auto is uvloop where it is installed, else asyncio. none is whatever asyncio.run makes. A factory is
-    /// called without arguments and returns a new loop.
+    /// called without arguments and returns a new loop. zuvloop is auto where it is not installed.
     #[arg(
         help_heading = PROCESSING, id = "loop", long = "loop",
         value_name = "LOOP", default_value_t = EventLoop::Auto
@@ -308,6 +313,16 @@ pub struct Settings {
     #[arg(help_heading = TLS, long, value_name = "STRING")]
     pub ssl_ciphers: Option<String>,
 
+    /// Accepted for uvicorn's sake: auto, h11, httptools and zttp all mean bicorn's own HTTP
+    ///
+    /// A class of another implementation is refused.
+    #[arg(help_heading = HTTP, long, value_name = "PARSER", default_value_t = HttpParser::Auto)]
+    pub http: HttpParser,
+
+    /// Accepted for uvicorn's sake, without effect: --limit-request-head bounds a request head
+    #[arg(help_heading = HTTP, long, value_name = "BYTES", value_parser = positive::<usize>)]
+    pub h11_max_incomplete_event_size: Option<usize>,
+
     /// Path that a proxy strips from the front of each URL
     ///
     /// The application sees it as ASGI's root_path and at the front of path.
@@ -383,6 +398,7 @@ pub struct Settings {
     /// Seconds in which a PING must be answered, before the connection is closed; 0 is no deadline
     #[arg(help_heading = HTTP2, long, value_name = "SECONDS", default_value = "20", value_parser = deadline)]
     pub http2_ping_timeout: Deadline,
+
     /// Whether to speak WebSocket: auto or none
     ///
     /// none serves a handshake as a plain request. uvicorn's names of implementations (websockets,

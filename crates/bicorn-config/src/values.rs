@@ -32,6 +32,8 @@ pub enum EventLoop {
     Asyncio,
     /// uvloop's.
     Uvloop,
+    /// zuvloop's where it is installed, else as `Auto`.
+    Zuvloop,
     /// Whatever `asyncio.run` makes without a factory.
     None,
     /// What the callable at this `module:attribute` returns.
@@ -46,9 +48,10 @@ impl FromStr for EventLoop {
             "auto" => Ok(Self::Auto),
             "asyncio" => Ok(Self::Asyncio),
             "uvloop" => Ok(Self::Uvloop),
+            "zuvloop" => Ok(Self::Zuvloop),
             "none" => Ok(Self::None),
             factory if factory.contains(':') => Ok(Self::Factory(factory.to_owned())),
-            _ => Err("must be auto, asyncio, uvloop, none or module:factory"),
+            _ => Err("must be auto, asyncio, uvloop, zuvloop, none or module:factory"),
         }
     }
 }
@@ -59,8 +62,50 @@ impl fmt::Display for EventLoop {
             Self::Auto => "auto",
             Self::Asyncio => "asyncio",
             Self::Uvloop => "uvloop",
+            Self::Zuvloop => "zuvloop",
             Self::None => "none",
             Self::Factory(factory) => factory,
+        })
+    }
+}
+
+/// uvicorn's names of HTTP implementations (uvicorn 0.54 `Config.http`), of which bicorn has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpParser {
+    /// bicorn's.
+    Auto,
+    /// The same.
+    H11,
+    /// The same.
+    Httptools,
+    /// The same.
+    Zttp,
+}
+
+impl FromStr for HttpParser {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "h11" => Ok(Self::H11),
+            "httptools" => Ok(Self::Httptools),
+            "zttp" => Ok(Self::Zttp),
+            _ => Err(
+                "must be auto (or h11, httptools, zttp, which are auto): bicorn speaks HTTP itself and takes no \
+                      other implementation",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for HttpParser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::H11 => "h11",
+            Self::Httptools => "httptools",
+            Self::Zttp => "zttp",
         })
     }
 }
@@ -296,6 +341,12 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("must be a number of seconds: 0, or {SHORTEST_SECONDS} to {LONGEST_SECONDS}"))
 }
 
+/// Accepts seconds above 0.
+pub(crate) fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let number = seconds(text).ok().filter(|number| !number.is_zero());
+    number.ok_or_else(|| format!("must be a number of seconds, {SHORTEST_SECONDS} to {LONGEST_SECONDS}"))
+}
+
 /// Accepts seconds, of which 0 means no deadline.
 pub(crate) fn deadline(text: &str) -> Result<Deadline, String> {
     let duration = seconds(text).map_err(|requirement| format!("{requirement}; 0 is no deadline"))?;
@@ -311,6 +362,11 @@ pub(crate) fn non_empty_path(text: &str) -> Result<PathBuf, &'static str> {
 pub(crate) fn existing_path(text: &str) -> Result<PathBuf, &'static str> {
     let path = non_empty_path(text)?;
     if path.exists() { Ok(path) } else { Err("no such file") }
+}
+
+/// Accepts what [`existing_path`] does, as text.
+pub(crate) fn existing_directory(text: &str) -> Result<String, &'static str> {
+    existing_path(text).map(|_| text.to_owned()).map_err(|_| "no such directory")
 }
 
 /// Splits a header at its first colon, as uvicorn 0.54 `main` does, and refuses what would not be one on the

@@ -154,7 +154,7 @@ fn a_loop_with_a_colon_is_a_factory() {
     assert_eq!(settings("a:b --loop my:loop").event_loop, EventLoop::Factory("my:loop".to_owned()));
     assert_eq!(settings("a:b --loop none").event_loop, EventLoop::None);
     let text = complaint("a:b --loop trio", &[]);
-    assert!(text.contains("auto, asyncio, uvloop, none or module:factory"), "{text}");
+    assert!(text.contains("auto, asyncio, uvloop, zuvloop, none or module:factory"), "{text}");
 }
 
 #[test]
@@ -280,9 +280,42 @@ fn fd_and_uds_exclude_each_other() {
 #[test]
 fn unknown_options_are_refused_with_a_suggestion() {
     assert!(complaint("a:b --prot 1", &[]).contains("a similar argument exists: '--port'"));
-    for arguments in ["a:b --workers 2", "a:b --reload", "a:b --acc", "a:b --no-factory", "a:b -V", "a:b c:d"]
+    for arguments in
+        ["a:b --worker 2", "a:b --no-reload", "a:b --acc", "a:b --no-factory", "a:b -V", "a:b c:d"]
     {
         assert!(complaint(arguments, &[]).contains("unexpected argument"), "{arguments}");
+    }
+}
+
+#[test]
+fn directories_to_watch_are_split_like_a_path_variable_and_patterns_at_white_space() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let (dirs, globs) = (format!("{here}/src:{here}/tests"), "*.html *.css");
+    let found = parse("a:b", &[("UVICORN_RELOAD_DIRS", &dirs), ("UVICORN_RELOAD_INCLUDES", globs)]).unwrap();
+    assert_eq!(found.supervision.reload_dirs, [format!("{here}/src"), format!("{here}/tests")]);
+    assert_eq!(found.supervision.reload_includes, ["*.html", "*.css"]);
+    let text = complaint("a:b --reload-dir /nowhere/at/all", &[]);
+    assert!(text.contains("no such directory"), "{text}");
+}
+
+#[test]
+fn names_of_http_implementations_are_all_the_same_and_others_are_refused() {
+    for name in ["auto", "h11", "httptools", "zttp"] {
+        assert_eq!(settings(&format!("a:b --http {name}")).http.to_string(), name);
+    }
+    let text = complaint("a:b --http my.module:Protocol", &[]);
+    assert!(text.contains("bicorn speaks HTTP itself"), "{text}");
+}
+
+#[test]
+fn the_management_listener_has_a_port_or_a_path() {
+    for address in ["127.0.0.1:9000", ":0", "[::1]:9000", "/run/bicorn/admin.sock", "./admin.sock"] {
+        let found = settings(&format!("a:b --admin-bind {address}")).supervision.admin_bind;
+        assert_eq!(found.as_deref(), Some(address));
+    }
+    for address in ["9000", "localhost", "::1:9000", "127.0.0.1:http", "127.0.0.1:65536"] {
+        let text = complaint(&format!("a:b --admin-bind {address}"), &[]);
+        assert!(text.contains("must be HOST:PORT"), "{text}");
     }
 }
 

@@ -63,7 +63,9 @@ fn changed_settings_survive_the_way_there_and_back() {
         --ssl-version 5 --ssl-cert-reqs 2 --ssl-ca-certs e --ssl-ciphers HIGH:!CHACHA20 \
         --root-path /r --header A:b --header C:d --no-server-header --no-date-header --no-proxy-headers \
         --forwarded-allow-ips * --ws none --ws-max-size 1 --ws-max-queue 0 --ws-ping-interval 0 \
-        --ws-ping-timeout 2.5 --ws-per-message-deflate no --log-level trace --no-access-log --use-colors --reset-contextvars --app-dir d";
+        --ws-ping-timeout 2.5 --ws-per-message-deflate no --log-level trace --no-access-log --use-colors --reset-contextvars --app-dir d \
+        --workers 3 --preload --timeout-worker-healthcheck 7 --reload --reload-include *.html --reload-exclude x \
+        --reload-delay 0.5 --admin-bind :0 --drain-delay 2.5 --http zttp --h11-max-incomplete-event-size 9";
     let settings = from_command_line(arguments.split_whitespace().map(str::to_owned), &|_| None, "").unwrap();
     assert_eq!(round_trip(&settings), settings);
     assert!(settings.to_options().contains(&("timeout_keep_alive", SettingValue::Int(0))));
@@ -119,7 +121,7 @@ fn complaints_name_the_option_the_value_and_the_way_out() {
     assert_eq!(complaint("lifespan", text("x")), "invalid value 'x' for lifespan: must be auto, on or off");
     assert_eq!(
         complaint("loop", text("x")),
-        "invalid value 'x' for loop: must be auto, asyncio, uvloop, none or module:factory"
+        "invalid value 'x' for loop: must be auto, asyncio, uvloop, zuvloop, none or module:factory"
     );
     assert_eq!(
         complaint("headers", List(vec!["A:b".to_owned(), "C".to_owned()])),

@@ -10,7 +10,13 @@ fn help(flag: &str) -> String {
 
 /// The option as it stands on the command line.
 fn long(name: &str) -> String {
-    if name == "headers" { "--header".to_owned() } else { format!("--{}", name.replace('_', "-")) }
+    // Options that may be repeated are named in the singular on the command line.
+    match name {
+        "headers" | "reload_dirs" | "reload_includes" | "reload_excludes" => {
+            format!("--{}", name.trim_end_matches('s').replace('_', "-"))
+        }
+        _ => format!("--{}", name.replace('_', "-")),
+    }
 }
 
 #[test]
@@ -19,6 +25,9 @@ fn the_help_page_shows_every_option_under_its_heading() {
     for heading in [
         "Application:",
         "Listening:",
+        "Processes:",
+        "Development:",
+        "Management:",
         "Concurrency and limits:",
         "Timeouts:",
         "HTTP:",

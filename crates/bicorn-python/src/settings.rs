@@ -89,7 +89,17 @@ impl Settings {
 }
 
 /// Options whose values in a `Config` may be objects that no command line can carry; Python checks them.
-const PYTHON_ONLY: [&str; 6] = ["app", "app_dir", "log_config", "log_level", "loop", "env_file"];
+const PYTHON_ONLY: [&str; 9] = [
+    "app",
+    "app_dir",
+    "log_config",
+    "log_level",
+    "loop",
+    "env_file",
+    "reload_dirs",
+    "reload_includes",
+    "reload_excludes",
+];
 
 /// Options that take one path or several.
 const PATHS: [&str; 2] = ["ssl_certfile", "ssl_keyfile"];
