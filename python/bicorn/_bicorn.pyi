@@ -1,4 +1,4 @@
-"""The Rust half of bicorn. Only `main`, `config`, `server`, `threads` and `logging` touch it."""
+"""The Rust half of bicorn. Only `main`, `config`, `server`, `supervisors`, `threads` and `logging` touch it."""
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
@@ -7,6 +7,7 @@ from typing import Any, final
 
 __all__ = [
     "AccessLogTarget",
+    "Board",
     "ClientDisconnected",
     "CommandLineExit",
     "HttpServer",
@@ -81,6 +82,54 @@ class AccessLogTarget:
     ) -> AccessLogTarget: ...
 
 @final
+class Board:
+    """Numbers that the workers of a service share: a slot for each, which the worker writes and everybody may read.
+
+    It is memory, not a message: what a worker wrote stays there when its process is gone. Counters of a slot live on
+    with the next worker that has it; its gauges begin again when it is free, or "starting".
+    """
+
+    def __new__(cls, slots: int) -> Board:
+        """Make a board; processes that inherit `fileno()` can attach to it.
+
+        Raises:
+            ValueError: Not a number of slots that there can be.
+        """
+    @staticmethod
+    def attach(fd: int) -> Board:
+        """Return the board that another process has made. The descriptor stays the caller's.
+
+        Raises:
+            OSError: There is no board of this version behind it.
+        """
+    def fileno(self) -> int:
+        """Return the descriptor of the memory; not inheritable unless it is made so."""
+    @property
+    def slots(self) -> int: ...
+    def free(self, slot: int) -> None:
+        """Say that a worker is gone, however it went: its gauges are zero from now on."""
+    def set_state(self, slot: int, name: str) -> None:
+        """Say where a worker is in its life: "free", "starting", "ready" or "leaving"."""
+    def state(self, slot: int) -> str: ...
+    @property
+    def is_draining(self) -> bool:
+        """Whether the whole service is about to end."""
+    def set_draining(self, is_draining: bool) -> None: ...
+    def count_restart(self, cause: str) -> None:
+        """Note that a worker is replaced: "exit", "signal", "memory", "hung", "limit", "hangup" or "reload"."""
+    def restarts(self, cause: str) -> int: ...
+    def connections(self, slot: int) -> dict[str, int]:
+        """Return the worker's open connections by what is spoken: "http/1" (or nothing yet), "http/2", "websocket"."""
+    def accepted(self, slot: int) -> int:
+        """Return how many connections workers with this slot have accepted."""
+    def stalled_for(self, slot: int) -> float:
+        """Return for how many seconds the worker's loop was woken and has not begun, or has not come to an end."""
+    def turn(self, slot: int) -> int:
+        """Return how often the worker's loop has begun to work on what arrived."""
+    def total_requests(self, slot: int) -> int:
+        """Return how many responses workers with this slot have completed."""
+
+@final
 class HttpServer:
     """I/O threads, their connections, and the hand-off to one event loop."""
 
@@ -100,7 +149,14 @@ class HttpServer:
         on_change: Callable[[], object],
         resume: Callable[..., Awaitable[None]],
         on_other_app: Callable[[], object],
-    ) -> HttpServer: ...
+        board: Board | None = None,
+        slot: int = 0,
+    ) -> HttpServer:
+        """Start nothing yet.
+
+        Args:
+            board: Where others see how the server does, in `slot`; without one, it keeps its numbers to itself.
+        """
     def start(self, loop: AbstractEventLoop, context: Context, listeners: Sequence[int]) -> None:
         """Duplicate the listening sockets' descriptors and serve them; `loop` must be running in this thread."""
     def stop_listening(self) -> None:

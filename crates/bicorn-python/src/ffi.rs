@@ -2,7 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::AtomicU64;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 #[cfg(target_os = "linux")]
 use rustix::ioctl::{Getter, ioctl};
@@ -36,4 +40,47 @@ pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> Option<usize> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn unsent_bytes(_socket: BorrowedFd<'_>) -> Option<usize> {
     None
+}
+
+/// Words in memory that several processes share, from a file; unmapped when it is dropped.
+#[derive(Debug)]
+pub(crate) struct SharedWords {
+    start: NonNull<AtomicU64>,
+    count: usize,
+}
+
+// SAFETY: it stands for nothing but atomic words, which any thread may use, and unmapping is no thread's own.
+unsafe impl Send for SharedWords {}
+// SAFETY: as above.
+unsafe impl Sync for SharedWords {}
+
+impl SharedWords {
+    /// Map a file from its start to its end, in whole words.
+    ///
+    /// # Errors
+    /// The file is empty or cannot be mapped.
+    pub(crate) fn map(file: impl AsFd) -> io::Result<Self> {
+        let bytes = usize::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
+        let count = bytes / size_of::<AtomicU64>();
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: the kernel chooses where, so that no memory in use is replaced.
+        let start = unsafe { mmap(null_mut(), count * size_of::<AtomicU64>(), protection, flags, file, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start, count })
+    }
+}
+
+impl AsRef<[AtomicU64]> for SharedWords {
+    fn as_ref(&self) -> &[AtomicU64] {
+        // SAFETY: mapped until `drop`, and a mapping begins at a page; every bit pattern is a word. The file stays as
+        // long as it was: on Linux it is sealed (`board.rs`), and elsewhere nobody else has its name.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `map` has mapped, and nobody has a reference: those borrow from this.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.count * size_of::<AtomicU64>()) };
+    }
 }

@@ -11,14 +11,14 @@
 //! ```
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bicorn_http::Exchange;
 use bicorn_http::websocket::seam::Handshake;
-use bicorn_server::{ConnectionInfo, Notice};
+use bicorn_server::{ConnectionInfo, Notice, Slot};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 
@@ -86,9 +86,8 @@ pub(crate) struct HandOff {
     /// What endpoint threads have for the loop; bounded by what was given to them.
     endpoints: Mutex<FromEndpoints>,
     state: AtomicU8,
-    /// When the loop was last woken, in nanoseconds since `born`.
-    woken_at: AtomicU64,
-    born: Instant,
+    /// Where it stands for how long the loop has not answered.
+    slot: Slot,
     event: WakeEvent,
 }
 
@@ -112,7 +111,7 @@ struct Released {
 
 impl HandOff {
     /// An empty hand-off that serves so many I/O threads.
-    pub(crate) fn new(io_threads: usize) -> std::io::Result<Self> {
+    pub(crate) fn new(io_threads: usize, slot: Slot) -> std::io::Result<Self> {
         // Each I/O thread may have asked `poll_ready` before another one pushed.
         let (sender, receiver) = bounded(QUEUE_EXCHANGES + io_threads);
         Ok(Self {
@@ -124,8 +123,7 @@ impl HandOff {
             released: Mutex::default(),
             endpoints: Mutex::default(),
             state: AtomicU8::new(PARKED),
-            woken_at: AtomicU64::new(0),
-            born: Instant::now(),
+            slot,
             event: WakeEvent::new()?,
         })
     }
@@ -175,21 +173,20 @@ impl HandOff {
 
     /// Wake the loop if it sleeps and something waits for it.
     pub(crate) fn notify(&self) {
+        // Before the look: what is told of a turn that has begun since means nothing.
+        let turn = self.slot.turn();
         let is_asleep = self.state.load(Ordering::SeqCst) == PARKED && !self.is_empty();
-        if is_asleep && self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
-            self.woken_at.store(self.now(), Ordering::Relaxed);
+        if is_asleep
+            && self.state.compare_exchange(PARKED, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        {
+            self.slot.loop_woken(turn);
             self.event.set();
         }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// Whether the loop thread was woken so long ago and has not begun: it waits for the interpreter.
     pub(crate) fn is_waiting(&self, time: Duration) -> bool {
-        self.state.load(Ordering::Relaxed) == NOTIFIED
-            && Duration::from_nanos(self.now().saturating_sub(self.woken_at.load(Ordering::Relaxed))) >= time
+        self.state.load(Ordering::Relaxed) == NOTIFIED && self.slot.loop_stalled_for() >= time
     }
 
     /// Whether the loop thread is at work, and has the interpreter most of the time.
@@ -227,6 +224,7 @@ impl HandOff {
     /// The loop thread begins to work: nobody needs to wake it.
     pub(crate) fn begin(&self) {
         self.state.store(RUNNING, Ordering::SeqCst);
+        self.slot.loop_begins();
     }
 
     /// Take the wake-up back; the loop would see it again otherwise.
@@ -244,6 +242,8 @@ impl HandOff {
 
     /// The loop thread goes to sleep. False when there is more to do.
     pub(crate) fn park(&self) -> bool {
+        // Before it may be woken again.
+        self.slot.loop_rests();
         self.state.store(PARKED, Ordering::SeqCst);
         if self.is_empty() {
             return true;

@@ -12,6 +12,7 @@
 mod application;
 mod asgi;
 mod awaitable;
+mod board;
 mod calling;
 mod endpoints;
 mod event_loop;
@@ -32,6 +33,8 @@ use pyo3::prelude::*;
 mod _bicorn {
     #[pymodule_export]
     use crate::asgi::disconnect::ClientDisconnected;
+    #[pymodule_export]
+    use crate::board::Board;
     #[pymodule_export]
     use crate::endpoints::python::{call_here, is_driving, to_loop};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bicorn_http::Mailbox;
-use bicorn_server::{Notice, Server};
+use bicorn_server::{Notice, Server, Slot};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use slab::Slab;
@@ -49,6 +49,7 @@ pub(crate) struct Links {
 /// What a loop thread is made of.
 pub(crate) struct Parts {
     pub(crate) handoff: Arc<HandOff>,
+    pub(crate) slot: Slot,
     pub(crate) links: Links,
     pub(crate) limits: LoopLimits,
     pub(crate) logs: Logs,
@@ -77,6 +78,7 @@ pub(crate) struct LoopLimits {
 /// The state of one server on its loop thread.
 pub(crate) struct LoopThread {
     handoff: Arc<HandOff>,
+    slot: Slot,
     pub(super) links: Mutex<Option<Links>>,
     pub(super) limits: LoopLimits,
     logs: Logs,
@@ -104,9 +106,10 @@ pub(crate) struct LoopThread {
 
 impl LoopThread {
     pub(crate) fn new(py: Python<'_>, parts: Parts) -> PyResult<Self> {
-        let Parts { handoff, links, limits, logs, scopes } = parts;
+        let Parts { handoff, slot, links, limits, logs, scopes } = parts;
         Ok(Self {
             handoff,
+            slot,
             links: Mutex::new(Some(links)),
             limits,
             logs,
@@ -182,6 +185,11 @@ impl LoopThread {
 
     pub(crate) fn handoff(&self) -> &Arc<HandOff> {
         &self.handoff
+    }
+
+    /// What others see of this server.
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     pub(crate) fn logs(&self) -> &Logs {
@@ -335,6 +343,7 @@ impl LoopThread {
     /// A response is complete.
     pub(crate) fn count_response(&self, py: Python<'_>) -> PyResult<()> {
         let responses = self.responses.fetch_add(1, Ordering::Relaxed) + 1;
+        self.slot.count_response();
         if self.limits.requests == Some(responses) {
             self.report_change(py)?;
         }

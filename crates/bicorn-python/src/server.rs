@@ -4,13 +4,14 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
 use bicorn_http::ResponseHead;
-use bicorn_server::Server;
+use bicorn_server::{Server, Slot};
 use pyo3::exceptions::{PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::application::PythonApplication;
 use crate::asgi::scope::ScopeFacts;
+use crate::board::Board;
 use crate::endpoints::lane::{GivenRoute, Guard, Lanes};
 use crate::endpoints::pool::Figures;
 use crate::endpoints::thread::Gone;
@@ -38,7 +39,7 @@ impl HttpServer {
     #[new]
     #[pyo3(signature = (
         settings, app, *, asgi_version, state, default_headers, run_asgi, error_logger, access_logger,
-        access_log_target, request_limit, on_change, resume, on_other_app
+        access_log_target, request_limit, on_change, resume, on_other_app, board=None, slot=0
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of a Python class")]
     fn new(
@@ -56,12 +57,15 @@ impl HttpServer {
         on_change: Py<PyAny>,
         resume: Py<PyAny>,
         on_other_app: Py<PyAny>,
+        board: Option<&Bound<'_, Board>>,
+        slot: usize,
     ) -> PyResult<Self> {
         let options = settings.get().options();
         if py.version_info() < (3, 13) {
             bicorn_http::status::use_names_before_rfc_9110();
         }
-        let handoff = Arc::new(HandOff::new(options.io_threads)?);
+        let slot = board.map_or_else(|| Ok(Slot::alone()), |board| board.get().slot(slot))?;
+        let handoff = Arc::new(HandOff::new(options.io_threads, slot.clone())?);
         let limits = LoopLimits {
             concurrency: options.limit_concurrency,
             requests: request_limit,
@@ -76,7 +80,7 @@ impl HttpServer {
         };
         let logs = Logs::new(error_logger, access_logger, access_log_target)?;
         let links = Links { app, run_asgi, resume, on_other_app, on_change };
-        let parts = Parts { handoff, links, limits, logs, scopes };
+        let parts = Parts { handoff, slot, links, limits, logs, scopes };
         Ok(Self {
             loop_thread: Arc::new(LoopThread::new(py, parts)?),
             settings: settings.unbind(),
@@ -107,7 +111,8 @@ impl HttpServer {
             threads: server.loop_thread.endpoint_threads(),
         };
         let settings = server.settings.get().server_settings(&server.default_fields);
-        let started = py.detach(|| Server::start(&application, settings, sockets))?;
+        let slot = server.loop_thread.slot().clone();
+        let started = py.detach(|| Server::start(&application, settings, slot, sockets))?;
         server.loop_thread.set_server(started);
         Ok(())
     }

@@ -19,11 +19,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bicorn_http::{Command, Mailbox};
-use slab::Slab;
 
 use crate::acceptor;
 use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
+use crate::board::Slot;
 use crate::connection::{Conversation, Seed};
+use crate::connections::Connections;
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
 use crate::listener::Listener;
@@ -53,6 +54,8 @@ pub(crate) struct Control {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// What other workers, and whoever watches, see of this server.
+    pub(crate) slot: Slot,
     pub(crate) control: Control,
     pub(crate) connections: AtomicUsize,
     /// Listeners not closed yet, over all threads.
@@ -73,7 +76,7 @@ pub(crate) struct Thread<A> {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     clock: Clock,
-    connections: RefCell<Slab<Rc<RefCell<Conversation>>>>,
+    connections: Connections,
     scratch: RefCell<Box<[u8]>>,
     default_fields: RefCell<DefaultFields>,
     serial: Cell<u64>,
@@ -93,12 +96,13 @@ pub(crate) struct Thread<A> {
 impl<A: Application> Thread<A> {
     pub(crate) fn new(application: A, shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Rc<Self> {
         let default_fields = DefaultFields::new(shared.settings.date_header, &shared.settings.default_fields);
+        let connections = Connections::new(shared.slot.clone());
         Rc::new(Self {
             application,
             shared,
             mailbox,
             clock: Clock::new(),
-            connections: RefCell::default(),
+            connections,
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
             default_fields: RefCell::new(default_fields),
             serial: Cell::new(0),
@@ -196,26 +200,17 @@ impl<A: Application> Thread<A> {
             scheme: if self.settings().tls.is_some() { "https" } else { "http" },
             tls: None,
         });
-        let key = {
-            let mut connections = self.connections.borrow_mut();
-            let slot = connections.vacant_entry();
-            let key = slot.key();
-            let first_serial = self.serial.get() + 1;
-            let conversation = Conversation::new(Seed { key, transport: stream, info, first_serial }, self);
-            slot.insert(Rc::new(RefCell::new(conversation)));
-            key
-        };
+        let first_serial = self.serial.get() + 1;
+        let key = self
+            .connections
+            .insert(|key| Conversation::new(Seed { key, transport: stream, info, first_serial }, self));
         self.shared.connections.fetch_add(1, Ordering::AcqRel);
         let thread = Rc::clone(self);
         tokio::task::spawn_local(poll_fn(move |context| thread.poll_connection(key, context)));
     }
 
-    fn connection(&self, key: usize) -> Option<Rc<RefCell<Conversation>>> {
-        self.connections.borrow().get(key).cloned()
-    }
-
     fn poll_connection(&self, key: usize, context: &mut Context<'_>) -> Poll<()> {
-        let Some(connection) = self.connection(key) else { return Poll::Ready(()) };
+        let Some(connection) = self.connections.get(key) else { return Poll::Ready(()) };
         self.polls.set(self.polls.get().wrapping_add(1));
         if self.polls.get().is_multiple_of(BUSY_POLLS) {
             // A thread with more to read than it can does not sleep: answers must go out all the same.
@@ -241,13 +236,15 @@ impl<A: Application> Thread<A> {
         });
         if state.is_ready() {
             self.remove(key);
+        } else {
+            self.connections.recount(key);
         }
         state
     }
 
     /// Work on a connection from outside its task.
     fn drive_from_outside(&self, key: usize, prepare: impl FnOnce(&mut Conversation) -> bool) {
-        let Some(connection) = self.connection(key) else { return };
+        let Some(connection) = self.connections.get(key) else { return };
         let Some(waker) = connection.borrow().waker() else { return };
         let mut context = Context::from_waker(&waker);
         let state = self.guard(key, || {
@@ -261,8 +258,7 @@ impl<A: Application> Thread<A> {
     }
 
     fn remove(&self, key: usize) {
-        let removed = self.connections.borrow_mut().try_remove(key);
-        let Some(connection) = removed else { return };
+        let Some(connection) = self.connections.remove(key) else { return };
         connection.borrow_mut().abandon();
         let is_last = self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1;
         if is_last && self.shared.control.drain.load(Ordering::Acquire) {
@@ -293,27 +289,22 @@ impl<A: Application> Thread<A> {
         }
     }
 
-    fn keys(&self) -> Vec<usize> {
-        self.connections.borrow().iter().map(|(key, _)| key).collect()
-    }
-
     /// End connections whose deadline has passed, and find the next deadline.
     fn sweep(&self) {
         let now = self.clock.now();
-        for key in self.keys() {
-            let is_due = self.connection(key).is_some_and(|connection| connection.borrow().deadline() <= now);
+        for key in self.connections.keys() {
+            let is_due =
+                self.connections.get(key).is_some_and(|connection| connection.borrow().deadline() <= now);
             if is_due {
                 self.drive_from_outside(key, |connection| connection.expire(self));
             }
         }
-        let connections = self.connections.borrow();
-        let earliest = connections.iter().map(|(_, connection)| connection.borrow().deadline()).min();
-        self.clock.plan(now, earliest.unwrap_or(NEVER));
+        self.clock.plan(now, self.connections.earliest_deadline().unwrap_or(NEVER));
     }
 
     fn close_all(&self) {
         self.shared.listeners.store(0, Ordering::Release);
-        for key in self.keys() {
+        for key in self.connections.keys() {
             self.remove(key);
         }
     }
@@ -352,7 +343,7 @@ pub(crate) async fn run<A: Application>(thread: Rc<Thread<A>>, listeners: Vec<Li
 async fn drain<A: Application>(thread: Rc<Thread<A>>) {
     // Yielding lets the runtime collect the sockets' readiness first.
     tokio::task::yield_now().await;
-    for key in thread.keys() {
+    for key in thread.connections.keys() {
         thread.drive_from_outside(key, |_| true);
     }
 }

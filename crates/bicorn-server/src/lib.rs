@@ -8,7 +8,9 @@
 mod acceptor;
 pub mod access_log;
 pub mod application;
+pub mod board;
 mod connection;
+mod connections;
 mod deadline;
 mod default_fields;
 pub mod forwarded;
@@ -21,5 +23,6 @@ pub mod tls;
 mod transport;
 
 pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};
+pub use board::{Board, Slot};
 pub use server::Server;
 pub use settings::{Deadlines, Http2, Settings, WebSockets};

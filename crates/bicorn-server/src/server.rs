@@ -12,6 +12,7 @@ use bicorn_http::Mailbox;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::application::Application;
+use crate::board::Slot;
 use crate::io_thread::{self, Control, Shared, Thread};
 use crate::listener::{Listener, duplicate};
 use crate::settings::Settings;
@@ -28,19 +29,22 @@ struct IoThread {
 }
 
 impl Server {
-    /// Serve bound, listening sockets. Every I/O thread accepts from each of them.
+    /// Serve bound, listening sockets. Every I/O thread accepts from each of them. Others see the server in `slot`, which
+    /// is its own.
     ///
     /// # Errors
     /// A socket cannot be duplicated or registered, or a thread cannot be started.
     pub fn start<A: Application>(
         application: &A,
         settings: Settings,
+        slot: Slot,
         sockets: Vec<OwnedFd>,
     ) -> io::Result<Self> {
         let io_threads = settings.io_threads.max(1);
         let shared = Arc::new(Shared {
             listeners: AtomicUsize::new(sockets.len() * io_threads),
             settings,
+            slot,
             control: Control::default(),
             connections: AtomicUsize::new(0),
         });

@@ -28,6 +28,7 @@ use std::time::Duration;
 use bicorn_http::{Action, ExchangeId};
 
 use crate::application::{Application, ConnectionInfo};
+use crate::board::Protocol;
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
 use crate::stream::Stream;
@@ -110,6 +111,17 @@ impl Conversation {
                 let may_become_http2 = agreed == Agreed::Open && settings.is_some();
                 Self::Http1(http1::Connection::new(seed, thread.settings().limits, may_become_http2))
             }
+        }
+    }
+
+    /// What is spoken; `None` once nothing is.
+    pub(crate) fn protocol(&self) -> Option<Protocol> {
+        match self {
+            // What it will be is not decided.
+            Self::Handshake(_) | Self::Http1(_) => Some(Protocol::Http1),
+            Self::Http2(_) => Some(Protocol::Http2),
+            Self::WebSocket(_) => Some(Protocol::WebSocket),
+            Self::Over => None,
         }
     }
 

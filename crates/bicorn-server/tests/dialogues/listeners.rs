@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 
-use bicorn_server::{Server, ServerAddress};
+use bicorn_server::{Server, ServerAddress, Slot};
 
 use crate::application::Passing;
 use crate::client::Client;
@@ -62,7 +62,7 @@ fn several_listeners_are_served_at_once() {
     let sockets = listeners.into_iter().map(Into::into).chain([unix.into()]).collect();
     let (sender, calls) = mpsc::channel();
     let application = Passing::new(sender, mpsc::channel().0, mpsc::channel().0, Box::new(|_| ()));
-    let _server = Server::start(&application, bare_settings(), sockets).unwrap();
+    let _server = Server::start(&application, bare_settings(), Slot::alone(), sockets).unwrap();
     for address in addresses {
         let mut client = Client::connect(address);
         client.get("/");

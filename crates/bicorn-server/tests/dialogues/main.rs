@@ -6,6 +6,7 @@
 
 mod application;
 mod backpressure;
+mod board;
 mod client;
 mod closing;
 mod deadlines;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bicorn_http::http1::Limits;
 use bicorn_http::websocket::{self, session::KeepAlive};
-use bicorn_server::{Deadlines, Http2, Notice, Server, Settings, WebSockets};
+use bicorn_server::{Deadlines, Http2, Notice, Server, Settings, Slot, WebSockets};
 use tokio::net::TcpSocket;
 
 use crate::application::{Call, Hook, Passing};
@@ -43,6 +43,8 @@ pub(crate) fn bare_settings() -> Settings {
 /// A server, and the application's side of it.
 pub(crate) struct Running {
     pub(crate) server: Server,
+    /// What others see of the server.
+    pub(crate) slot: Slot,
     pub(crate) address: SocketAddr,
     pub(crate) application: Passing,
     calls: Receiver<Call>,
@@ -75,9 +77,11 @@ impl Running {
         let (sender, calls) = mpsc::channel();
         let (socket_sender, sockets) = mpsc::channel();
         let (notice_sender, notices) = mpsc::channel();
+        let slot = Slot::alone();
         let application = Passing::new(sender, socket_sender, notice_sender, hook);
-        let server = Server::start(&application, settings, vec![socket]).expect("the socket is good");
-        Self { server, address, application, calls, sockets, notices }
+        let server =
+            Server::start(&application, settings, slot.clone(), vec![socket]).expect("the socket is good");
+        Self { server, slot, address, application, calls, sockets, notices }
     }
 
     pub(crate) fn connect(&self) -> Client {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 
-use bicorn_server::{Notice, Server};
+use bicorn_server::{Notice, Server, Slot};
 
 use crate::client::Client;
 use crate::running::{Running, bare_settings};
@@ -239,6 +239,6 @@ fn a_dropped_server_is_closed() {
 fn a_descriptor_that_cannot_listen_is_an_error() {
     let running = Running::start();
     let file = std::fs::File::open("/dev/null").unwrap();
-    let started = Server::start(&running.application, bare_settings(), vec![file.into()]);
+    let started = Server::start(&running.application, bare_settings(), Slot::alone(), vec![file.into()]);
     assert!(started.is_err());
 }
