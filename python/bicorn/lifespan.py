@@ -41,6 +41,8 @@ class LifespanOff:
     def __init__(self, config: Config) -> None:
         """Take what `LifespanOn` takes."""
         self.should_exit = False
+        self.error: BaseException | None = None
+        self.failure_message = ""
         self.state: dict[str, Any] = {}
 
     async def startup(self) -> None:
@@ -67,6 +69,9 @@ class LifespanOn:
         self.error_occurred = False
         self.startup_failed = False
         self.shutdown_failed = False
+        # For those who want to know why: what the app raised, and what it said when it failed.
+        self.error: BaseException | None = None
+        self.failure_message = ""
         self.should_exit = False
         self.state: dict[str, Any] = {}
         # The loop itself holds tasks weakly.
@@ -108,6 +113,7 @@ class LifespanOn:
             await app(scope, self.receive, self.send)
         except BaseException as error:
             self.error_occurred = True
+            self.error = error
             if self.startup_failed or self.shutdown_failed:
                 return
             if self.config.lifespan == "auto":
@@ -140,4 +146,5 @@ class LifespanOn:
             self.shutdown_failed = failed
             self.shutdown_event.set()
         if failed and event.get("message"):
-            self.logger.error(event["message"])
+            self.failure_message = event["message"]
+            self.logger.error(self.failure_message)
