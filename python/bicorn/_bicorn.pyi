@@ -7,9 +7,11 @@ from typing import Any, final
 
 __all__ = [
     "AccessLogTarget",
+    "AdminListener",
     "Board",
     "ClientDisconnected",
     "CommandLineExit",
+    "Heartbeat",
     "HttpServer",
     "Settings",
     "__version__",
@@ -82,6 +84,15 @@ class AccessLogTarget:
     ) -> AccessLogTarget: ...
 
 @final
+class AdminListener:
+    """The management listener: /livez, /readyz and /metrics, on a thread of its own."""
+
+    def __new__(cls, board: Board, listeners: Sequence[int]) -> AdminListener:
+        """Serve on duplicates of the descriptors of bound, listening sockets."""
+    def close(self) -> None:
+        """End its connections and its thread. May be called twice."""
+
+@final
 class Board:
     """Numbers that the workers of a service share: a slot for each, which the worker writes and everybody may read.
 
@@ -130,6 +141,13 @@ class Board:
         """Return how many responses workers with this slot have completed."""
 
 @final
+class Heartbeat:
+    """Answers a supervisor's pings from a thread that never attaches: a busy interpreter does not stop it."""
+
+    def __new__(cls, fd: int) -> Heartbeat:
+        """Echo every byte of a blocking stream socket, through a duplicate of `fd`, until its other end is closed."""
+
+@final
 class HttpServer:
     """I/O threads, their connections, and the hand-off to one event loop."""
 
@@ -163,6 +181,8 @@ class HttpServer:
         """Accept what the kernel already completed, then close the listeners; `is_listening` turns false."""
     def drain(self) -> None:
         """Close idle connections; busy ones close after the response in flight."""
+    def retire(self) -> None:
+        """Close connections after their next exchange: idle ones are kept for it, until their deadline."""
     def cancel_tasks(self, message: str) -> int:
         """Cancel every running request task and return how many there were."""
     def use_endpoint_threads(

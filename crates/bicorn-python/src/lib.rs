@@ -19,6 +19,7 @@ mod event_loop;
 #[expect(unsafe_code, reason = "the one place for it")]
 mod ffi;
 mod handoff;
+mod heartbeat;
 mod logging;
 mod loop_thread;
 mod notices;
@@ -37,6 +38,8 @@ mod _bicorn {
     use crate::board::Board;
     #[pymodule_export]
     use crate::endpoints::python::{call_here, is_driving, to_loop};
+    #[pymodule_export]
+    use crate::heartbeat::Heartbeat;
     #[pymodule_export]
     use crate::logging::AccessLogTarget;
     #[pymodule_export]

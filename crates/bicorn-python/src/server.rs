@@ -128,6 +128,12 @@ impl HttpServer {
         self.loop_thread.with_server(|server| server.drain());
     }
 
+    /// Close connections after their next exchange, idle ones by their deadline: another server has taken over.
+    fn retire(&self) {
+        self.loop_thread.start_draining();
+        self.loop_thread.with_server(|server| server.retire());
+    }
+
     /// Cancel every running request task and return how many there were.
     fn cancel_tasks(&self, py: Python<'_>, message: &str) -> PyResult<usize> {
         self.loop_thread.cancel_tasks(py, message)

@@ -1,13 +1,16 @@
 //! The task that accepts from one listener.
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::application::{Application, Notice};
+use crate::gate;
 use crate::io_thread::Thread;
 use crate::listener::{Listener, is_exhaustion};
+use crate::stream::Stream;
 
 /// Wait after accepting failed for want of descriptors (arbitrary: ten tries a second cost nothing and
 /// recover well within a second).
@@ -16,41 +19,64 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failing to accept is reported this often: a line a second says enough.
 const ACCEPT_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What became of a look at the listener.
+enum Turn {
+    Accepted(io::Result<Stream>),
+    /// The connection that waits is left to other workers.
+    Left,
+    /// Listening is to stop, and no connection waits.
+    Stopped,
+}
+
 /// Accept until listening is to stop, then whatever the kernel has completed, then close the listener.
 pub(crate) async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: Listener) {
     let mut last_notice: Option<Instant> = None;
     let mut has_looked_again = false;
+    let mut pauses = 0;
     loop {
         let accepted = poll_fn(|context| {
+            // Without a connection that waits, there is nothing to leave to others, and the task sleeps.
+            let is_left = gate::is_shut(thread.slot(), pauses)
+                && !thread.is_stopping(context.waker())
+                && listener.has_waiting();
+            if is_left {
+                return Poll::Ready(Turn::Left);
+            }
             let accepted = listener.poll_accept(context);
             // Stopping takes effect once the kernel's queue is empty, so that no completed connection is lost.
             if accepted.is_pending() && thread.is_stopping(context.waker()) {
-                return Poll::Ready(None);
+                return Poll::Ready(Turn::Stopped);
             }
-            accepted.map(Some)
+            accepted.map(Turn::Accepted)
         })
         .await;
         match accepted {
-            None if has_looked_again => break,
-            None => {
+            Turn::Left => {
+                pauses += 1;
+                tokio::time::sleep(gate::PAUSE).await;
+                continue;
+            }
+            Turn::Stopped if has_looked_again => break,
+            Turn::Stopped => {
                 // The kernel may have completed connections that the runtime has not heard of: yielding lets
                 // it listen first.
                 has_looked_again = true;
                 tokio::task::yield_now().await;
             }
-            Some(Ok(stream)) => {
+            Turn::Accepted(Ok(stream)) => {
                 has_looked_again = false;
                 thread.adopt(stream);
             }
-            Some(Err(error)) if is_exhaustion(&error) => {
+            Turn::Accepted(Err(error)) if is_exhaustion(&error) => {
                 if last_notice.is_none_or(|last| last.elapsed() >= ACCEPT_NOTICE_INTERVAL) {
                     last_notice = Some(Instant::now());
                     thread.application().notice(Notice::AcceptFailed(error.to_string()));
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Some(Err(_)) => {}
+            Turn::Accepted(Err(_)) => {}
         }
+        pauses = 0;
     }
     drop(listener);
     thread.listener_closed();

@@ -46,8 +46,32 @@ const BUSY_POLLS: u32 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     pub(crate) stop_listening: AtomicBool,
+    /// As `drain`, but idle connections are kept for their next exchange.
+    pub(crate) retire: AtomicBool,
     pub(crate) drain: AtomicBool,
     pub(crate) close: AtomicBool,
+}
+
+/// How far a thread is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Leaving {
+    Not,
+    /// Connections close behind their next exchange.
+    Retires,
+    /// And idle ones at once.
+    Drains,
+}
+
+impl Control {
+    fn leaving(&self) -> Leaving {
+        if self.drain.load(Ordering::Acquire) {
+            Leaving::Drains
+        } else if self.retire.load(Ordering::Acquire) {
+            Leaving::Retires
+        } else {
+            Leaving::Not
+        }
+    }
 }
 
 /// What all I/O threads of a server share.
@@ -86,7 +110,8 @@ pub(crate) struct Thread<A> {
     handed_over: Cell<usize>,
     /// Connections whose exchange waits for a place in the hand-off.
     blocked: RefCell<Vec<usize>>,
-    is_draining: Cell<bool>,
+    /// How the thread ends.
+    leaving: Cell<Leaving>,
     /// The tasks that accept, to be told when to stop.
     acceptors: RefCell<Vec<Waker>>,
     /// The task that empties the mailbox.
@@ -109,7 +134,7 @@ impl<A: Application> Thread<A> {
             polls: Cell::new(0),
             handed_over: Cell::new(0),
             blocked: RefCell::default(),
-            is_draining: Cell::new(false),
+            leaving: Cell::new(Leaving::Not),
             acceptors: RefCell::default(),
             mailbox_waker: RefCell::new(None),
         })
@@ -123,6 +148,11 @@ impl<A: Application> Thread<A> {
         &self.shared.settings
     }
 
+    /// What other workers see of this server.
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.shared.slot
+    }
+
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
     }
@@ -131,8 +161,14 @@ impl<A: Application> Thread<A> {
         &self.clock
     }
 
+    /// Whether connections close behind their exchange.
     pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.get()
+        self.leaving.get() > Leaving::Not
+    }
+
+    /// Whether connections that owe nothing close at once.
+    pub(crate) fn is_closing_idle(&self) -> bool {
+        self.leaving.get() == Leaving::Drains
     }
 
     /// Note that something was handed over; the application hears of it soon.
@@ -261,7 +297,7 @@ impl<A: Application> Thread<A> {
         let Some(connection) = self.connections.remove(key) else { return };
         connection.borrow_mut().abandon();
         let is_last = self.shared.connections.fetch_sub(1, Ordering::AcqRel) == 1;
-        if is_last && self.shared.control.drain.load(Ordering::Acquire) {
+        if is_last && self.shared.control.leaving() > Leaving::Not {
             self.application.notice(Notice::Changed);
         }
     }
@@ -327,7 +363,8 @@ pub(crate) async fn run<A: Application>(thread: Rc<Thread<A>>, listeners: Vec<Li
         if control.stop_listening.load(Ordering::Acquire) {
             thread.acceptors.borrow_mut().drain(..).for_each(Waker::wake);
         }
-        if control.drain.load(Ordering::Acquire) && !thread.is_draining.replace(true) {
+        let leaving = control.leaving();
+        if leaving > thread.leaving.replace(leaving) {
             tokio::task::spawn_local(drain(Rc::clone(&thread)));
         }
         thread.empty_mailbox(&mut commands);

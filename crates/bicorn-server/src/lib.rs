@@ -14,6 +14,7 @@ mod connections;
 mod deadline;
 mod default_fields;
 pub mod forwarded;
+mod gate;
 mod io_thread;
 mod listener;
 pub mod server;

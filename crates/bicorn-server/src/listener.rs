@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::stream::Stream;
@@ -31,6 +32,12 @@ impl Listener {
         Ok(Self::Unix(UnixListener::from_std(unix)?))
     }
 
+    /// Whether a completed connection waits; costs a system call.
+    pub(crate) fn has_waiting(&self) -> bool {
+        let mut this = [PollFd::new(self, PollFlags::IN)];
+        poll(&mut this, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Accept the next completed connection.
     pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
@@ -40,6 +47,15 @@ impl Listener {
                 Stream::Tcp(stream)
             }),
             Self::Unix(listener) => listener.poll_accept(context).map_ok(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
         }
     }
 }

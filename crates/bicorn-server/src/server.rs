@@ -98,6 +98,12 @@ impl Server {
         self.tell(&self.shared.control.drain);
     }
 
+    /// Close connections after their next exchange: idle ones are kept for it, until their deadline. For a server that
+    /// another one has taken the place of; [`Server::drain`] ends what is left of it.
+    pub fn retire(&self) {
+        self.tell(&self.shared.control.retire);
+    }
+
     /// End every connection and every I/O thread, and wait for the threads: they never wait for anything
     /// themselves.
     pub fn close(&mut self) {

@@ -103,7 +103,7 @@ impl Handshake {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<Step> {
-        if thread.is_draining() && !self.is_hurried {
+        if thread.is_closing_idle() && !self.is_hurried {
             self.is_hurried = true;
             self.deadline = self.deadline.min(Clock::deadline(thread.clock().now(), Some(LAST_CHANCE)));
             thread.clock().arm(self.deadline);
@@ -140,7 +140,7 @@ impl Handshake {
                 Ok(0) => return Poll::Ready(Some(Step::Over)),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if first == First::Missing && thread.is_draining() {
+                    if first == First::Missing && thread.is_closing_idle() {
                         // Nothing is owed, and a last look at the socket found nothing.
                         return Poll::Ready(Some(Step::Over));
                     }

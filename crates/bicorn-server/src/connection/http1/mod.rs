@@ -170,7 +170,7 @@ impl Connection {
                 }
             }
         }
-        if thread.is_draining() && self.is_between_exchanges() {
+        if thread.is_closing_idle() && self.is_between_exchanges() {
             // Nothing is owed, and a last look at the socket found nothing.
             return Poll::Ready(Step::Over);
         }

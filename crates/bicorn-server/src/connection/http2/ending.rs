@@ -7,6 +7,8 @@ use h2::Reason;
 
 use super::stream::Lost;
 use super::{Connection, Engine};
+use crate::application::Application;
+use crate::io_thread::Thread;
 
 /// Bytes that are discarded while lingering (arbitrary: a large upload in flight on a fast link).
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
@@ -23,6 +25,11 @@ impl Connection {
             }
         }
         true
+    }
+
+    /// Whether GOAWAY is due: at once, but one whose preface is still on its way may be kept for it.
+    pub(super) fn must_leave<A: Application>(&self, thread: &Thread<A>) -> bool {
+        thread.is_closing_idle() || (thread.is_draining() && !matches!(self.engine, Engine::Handshake(_)))
     }
 
     /// End the streams whose response or WebSocket was given up, once what there is of it has left; true if there were any.

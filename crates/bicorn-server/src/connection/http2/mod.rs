@@ -177,7 +177,7 @@ impl Connection {
     pub(super) fn drive<A: Application>(&mut self, thread: &Thread<A>) -> Poll<Step> {
         self.carrier.begin_turn(thread.clock().now());
         let mut is_over = self.turn(thread).is_err();
-        if !is_over && thread.is_draining() {
+        if !is_over && self.must_leave(thread) {
             // Behind what has already arrived: a request that the peer has sent is served.
             let is_news = !self.is_leaving;
             is_over = is_news && !self.leave();

@@ -83,7 +83,7 @@ impl Connection {
                 self.unsent = self.carrier.unsent_bytes(thread.settings().unsent_bytes);
                 deadlines.write
             }
-            Wait::Leave | Wait::Linger if thread.is_draining() => Some(LINGER / 4),
+            Wait::Leave | Wait::Linger if thread.is_closing_idle() => Some(LINGER / 4),
             Wait::Leave | Wait::Linger => Some(LINGER),
         };
         self.deadline = Clock::deadline(self.carrier.now(), after);
