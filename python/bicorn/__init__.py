@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 # What costs more than the rest of `import bicorn`, and where it is.
 _LAZY = {"Config": "bicorn.config", "Server": "bicorn.server", "__version__": "bicorn._bicorn"}
 
+# `import uvicorn` leaves these behind, and programs rely on it.
+_MODULES = ("config", "importer", "lifespan", "logging", "loops", "middleware", "protocols", "server", "supervisors")
+
 
 def __getattr__(name: str) -> object:
     """Import the rest when it is asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(_LAZY[name]), name)
+    value: object
+    if name in _MODULES:
+        value = import_module(f"bicorn.{name}")
+    elif name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bicorn.constants import TRACE_LOG_LEVEL
 
 if sys.version_info >= (3, 14):
-    from inspect import iscoroutinefunction
+    from inspect import iscoroutinefunction as iscoroutinefunction
 else:
     # Knows the mark of `asgiref.sync.markcoroutinefunction`, which `inspect` learned in 3.12.
-    from asyncio import iscoroutinefunction
+    from asyncio import iscoroutinefunction as iscoroutinefunction
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator

@@ -12,8 +12,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 from bicorn._bicorn import Settings
+from bicorn._types import HTTPProtocolType, InterfaceType, LifespanType, LoopFactoryType, WSProtocolType
 from bicorn.asgi import ASGI2Middleware, MessageLoggerMiddleware, detect_interface
 from bicorn.constants import (
+    HTTP_PROTOCOLS,
     INTERFACES,
     LIFESPAN,
     LOG_LEVELS,
@@ -22,33 +24,26 @@ from bicorn.constants import (
     SSL_PROTOCOL_VERSION,
     STARTUP_FAILURE,
     TRACE_LOG_LEVEL,
+    WS_PROTOCOLS,
 )
 from bicorn.environment import load_env_file, web_concurrency
 from bicorn.errors import ConfigError
 from bicorn.importer import ImportFromStringError, import_from_string
-from bicorn.log_config import apply_log_config, with_colors
+from bicorn.log_config import apply_log_config, level_number, with_colors
+from bicorn.uvicorn_config import UvicornConfig, UvicornDeprecationWarning, option_of
 from bicorn.watched_files import WatchedFiles
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable
 
-    from bicorn._types import (
-        ASGIApplication,
-        AsgiSpecType,
-        HTTPProtocolType,
-        InterfaceType,
-        LifespanType,
-        LoopFactoryType,
-        PathsType,
-        SyncEndpointsType,
-        WSProtocolType,
-    )
+    from bicorn._types import ASGIApplication, AsgiSpecType, PathsType, SyncEndpointsType
     from bicorn.lifespan import LifespanOff, LifespanOn
     from bicorn.log_config import LogConfig
     from bicorn.loops import LoopFactory
 
 __all__ = [
+    "HTTP_PROTOCOLS",
     "INTERFACES",
     "LIFESPAN",
     "LOGGING_CONFIG",
@@ -57,14 +52,21 @@ __all__ = [
     "SSL_PROTOCOL_VERSION",
     "STARTUP_FAILURE",
     "TRACE_LOG_LEVEL",
+    "WS_PROTOCOLS",
     "Config",
     "ConfigError",
+    "HTTPProtocolType",
+    "InterfaceType",
+    "LifespanType",
+    "LoopFactoryType",
+    "UvicornDeprecationWarning",
+    "WSProtocolType",
 ]
 
 logger = logging.getLogger("uvicorn.error")
 
 
-class Config:
+class Config(UvicornConfig):
     """The options of one server, and what they stand for once loaded."""
 
     def __init__(
@@ -157,9 +159,9 @@ class Config:
         self.uds = uds
         self.fd = fd
         self.loop = loop
-        self.http = http
+        self.http = option_of(http, HTTP_PROTOCOLS)
         self.http2 = http2
-        self.ws = ws
+        self.ws = option_of(ws, WS_PROTOCOLS)
         self.ws_max_size = ws_max_size
         self.ws_max_queue = ws_max_queue
         self.ws_ping_interval = ws_ping_interval
@@ -230,7 +232,7 @@ class Config:
 
         # This order is visible in the log, and what the env-file sets counts below it.
         self.configure_logging()
-        self._log_what_has_no_meaning()
+        self.log_what_has_no_meaning()
         watched = WatchedFiles(self.should_reload, reload_dirs, reload_includes, reload_excludes)
         self.reload_dirs = watched.dirs
         self.reload_dirs_excludes = watched.dirs_excludes
@@ -268,12 +270,6 @@ class Config:
         """Whether other processes serve."""
         return bool(self.reload or self.workers > 1)
 
-    def _log_what_has_no_meaning(self) -> None:
-        if self.http in ("h11", "httptools", "zttp"):
-            logger.info("http=%s has no meaning here: bicorn speaks HTTP itself", self.http)
-        if self.h11_max_incomplete_event_size is not None:
-            logger.info("h11_max_incomplete_event_size has no meaning here: limit_request_head bounds a request head")
-
     def configure_logging(self) -> None:
         """Apply `log_config`, then the options that override a part of it.
 
@@ -283,12 +279,12 @@ class Config:
         logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
         if isinstance(self.log_config, os.PathLike):
             self.log_config = os.fspath(self.log_config)
-        if isinstance(self.log_config, dict) and self.use_colors is not None:
+        if isinstance(self.log_config, dict) and self.use_colors in (True, False):
             self.log_config = with_colors(self.log_config, self.use_colors)
         if self.log_config is not None:
             apply_log_config(self.log_config)
         if self.log_level is not None:
-            level = _level_number(self.log_level)
+            level = level_number(self.log_level)
             for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
                 logging.getLogger(name).setLevel(level)
         if not self.access_log:
@@ -388,12 +384,3 @@ class Config:
         from bicorn.listeners import bind_shared_socket
 
         return bind_shared_socket(self)
-
-
-def _level_number(level: str | int) -> int:
-    if isinstance(level, int):
-        return level
-    try:
-        return LOG_LEVELS[level.lower()]
-    except KeyError:
-        raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}: {level}") from None

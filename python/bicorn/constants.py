@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+# Whose names, options and behaviour are kept.
+UVICORN_VERSION = "0.54.0"
+
 # The exit code of every failed start (uvicorn 0.50).
 STARTUP_FAILURE = 3
 
@@ -29,6 +32,21 @@ LOG_LEVELS: dict[str, int] = {
 }
 
 INTERFACES = ["auto", "asgi3", "asgi2", "wsgi"]
+
+# Each names a stand-in (`bicorn.protocols.stand_in`): Rust speaks HTTP and WebSocket, whatever the name.
+HTTP_PROTOCOLS: dict[str, str] = {
+    "auto": "bicorn.protocols.http.auto:AutoHTTPProtocol",
+    "h11": "bicorn.protocols.http.h11_impl:H11Protocol",
+    "httptools": "bicorn.protocols.http.httptools_impl:HttpToolsProtocol",
+    "zttp": "bicorn.protocols.http.zttp_impl:ZttpProtocol",
+}
+WS_PROTOCOLS: dict[str, str | None] = {
+    "auto": "bicorn.protocols.websockets.auto:AutoWebSocketsProtocol",
+    "none": None,
+    "websockets": "bicorn.protocols.websockets.websockets_impl:WebSocketProtocol",
+    "websockets-sansio": "bicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol",
+    "wsproto": "bicorn.protocols.websockets.wsproto_impl:WSProtocol",
+}
 
 LIFESPAN = {
     "auto": "bicorn.lifespan:LifespanOn",

@@ -6,6 +6,7 @@ import logging.config
 import os
 from typing import IO, TYPE_CHECKING, Any
 
+from bicorn.constants import LOG_LEVELS
 from bicorn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,3 +80,17 @@ def with_colors(log_config: dict[str, Any], use_colors: bool) -> dict[str, Any]:
         if name in formatters:
             formatters[name] = {**formatters[name], "use_colors": use_colors}
     return {**log_config, "formatters": formatters}
+
+
+def level_number(level: str | int) -> int:
+    """Return the number of a level that an option names.
+
+    Raises:
+        ConfigError: There is no such level.
+    """
+    if isinstance(level, int):
+        return level
+    try:
+        return LOG_LEVELS[level.lower()]
+    except KeyError:
+        raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}: {level}") from None

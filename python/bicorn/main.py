@@ -37,33 +37,83 @@ def __getattr__(name: str) -> object:
 
         value: object = getattr(bicorn, name)
         return value
+    if name == "ServerState":
+        import warnings
+
+        from bicorn.server import ServerState
+
+        text = f"{__name__}.ServerState is deprecated, use {__name__.replace('main', 'server')}.ServerState instead."
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return ServerState
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run a command line, given without the program's name; None takes that of this process.
+class Command:
+    """The command line as a function, `main(["app:app"])`, with the face of the click command that uvicorn has."""
 
-    Raises:
-        SystemExit: The command line asked for help or was wrong, or the server did not start.
-    """
-    import platform
+    name = "main"
 
-    from bicorn._bicorn import CommandLineExit, parse_command_line
+    def __call__(self, *args: Any, **extra: Any) -> object:
+        """Do what `main` does."""
+        return self.main(*args, **extra)
 
-    runtime = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
-    try:
-        options = parse_command_line(sys.argv[1:] if args is None else args, os.environ, runtime)
-    except CommandLineExit as leave:
-        text, code, to_stderr = leave.args
-        (sys.stderr if to_stderr else sys.stdout).write(text)
-        sys.exit(code)
-    try:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> object:
+        """Run a command line, given without the program's name; None takes that of this process.
+
+        The parameters are click's; what is not used here has no meaning.
+
+        Args:
+            standalone_mode: Whether the process ends with the command. If not, a command line that asks for help
+                returns its exit code, 0, and a server that has ended returns None.
+
+        Raises:
+            SystemExit: The end, if `standalone_mode`. Else the command line was wrong, or the server did not start.
+        """
+        import platform
+
+        from bicorn._bicorn import CommandLineExit, parse_command_line
+
+        runtime = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+        try:
+            options = parse_command_line(sys.argv[1:] if args is None else args, os.environ, runtime)
+        except CommandLineExit as leave:
+            text, code, to_stderr = leave.args
+            (sys.stderr if to_stderr else sys.stdout).write(text)
+            if code == 0 and not standalone_mode:
+                return code
+            sys.exit(code)
         # What was not given keeps the default of `run`.
-        run(**{name: value for name, value in options.items() if value is not None})
-    except Exception:
-        # The app's own import raised: the traceback says where. A supervisor that tried again would meet it again.
-        sys.excepthook(*sys.exc_info())
-        sys.exit(STARTUP_FAILURE)
+        given = {name: value for name, value in options.items() if value is not None}
+        try:
+            run(given.pop("app"), **given)
+        except Exception:
+            # The app's own import raised: the traceback says where. A supervisor that tried again would meet it again.
+            sys.excepthook(*sys.exc_info())
+            sys.exit(STARTUP_FAILURE)
+        if standalone_mode:
+            sys.exit(0)
+        return None
+
+    @staticmethod
+    def callback(app: str, **options: Any) -> None:
+        """Do what `run` does, with `headers` as the command line has them: a list of `name:value`."""
+        headers = options.pop("headers", None) or ()
+        run(app, headers=[tuple(header.split(":", 1)) for header in headers], **options)
+
+    def __getattr__(self, name: str) -> object:
+        raise AttributeError(
+            f"{__name__}.main has no {name}: it is not a click command; it has main, callback and name"
+        )
+
+
+main = Command()
 
 
 def run(

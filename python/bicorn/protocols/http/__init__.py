@@ -1,0 +1,1 @@
+"""HTTP, in uvicorn's modules: stand-ins, and the constants of `flow_control`."""

@@ -1,0 +1,1 @@
+"""WebSocket, in uvicorn's modules: stand-ins."""
