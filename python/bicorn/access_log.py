@@ -19,6 +19,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import bicorn.logging
+from bicorn._bicorn import AccessLogTarget
 from bicorn.constants import ACCESS_FORMAT
 from bicorn.logging import LEVEL_NAME_COLORS, STATUS_CODE_COLOURS, AccessFormatter, ColourizedFormatter
 
@@ -60,6 +61,18 @@ class AccessLogConditions(NamedTuple):
     # Attributes that must be these very objects, and lists that must have these lengths.
     watches: list[Watch]
     lengths: list[tuple[list[Any], int]]
+
+
+def access_log_target(config: Config) -> AccessLogTarget | None:
+    """Return where Rust may write access lines itself; None when they are Python's to write."""
+    conditions = access_log_conditions(config)
+    if conditions is None:
+        return None
+    stream, use_colors, watches, lengths = conditions
+    # Python's handler flushes the stream with each access line, and with it what the app has printed before. Rust
+    # writes past the stream: let what is printed go out by itself.
+    stream.reconfigure(line_buffering=True)
+    return AccessLogTarget(fd=stream.fileno(), use_colors=use_colors, watches=watches, lengths=lengths)
 
 
 def access_log_conditions(config: Config) -> AccessLogConditions | None:

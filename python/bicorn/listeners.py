@@ -32,6 +32,10 @@ logger = logging.getLogger("uvicorn.error")
 UDS_MODE = 0o666
 
 
+# Connections of the management listener that may wait: whoever asks comes once in a while.
+ADMIN_BACKLOG = 64
+
+
 class Acceptor(Protocol):
     """The part of `_bicorn.HttpServer` that accepts."""
 
@@ -63,6 +67,7 @@ class ListenerGroup:
         self._http_server = http_server
         self._wait_until = wait_until
         self._uds = uds
+        self._has_warned = False
         self._inode = None if uds is None else os.stat(uds).st_ino
 
     def close(self) -> None:
@@ -78,6 +83,22 @@ class ListenerGroup:
                 # Another server may have put its own file there.
                 if os.stat(self._uds).st_ino == self._inode:
                     os.remove(self._uds)
+
+    def check_path(self) -> None:
+        """Warn, once, when the file of a Unix socket is gone: nobody can connect any more, and no error tells."""
+        if self._uds is None or not self.sockets or self._has_warned:
+            return
+        try:
+            is_there = os.stat(self._uds).st_ino == self._inode
+        except OSError:
+            is_there = False
+        if not is_there:
+            self._has_warned = True
+            logger.warning(
+                "unix socket %s was removed or replaced: open connections are served, but nobody can connect; "
+                "restart to make it anew",
+                self._uds,
+            )
 
     async def wait_closed(self) -> None:
         """Wait until nothing is accepted any more."""
@@ -232,6 +253,36 @@ def _bind_shared(config: Config) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def bind_admin(config: Config) -> list[socket.socket]:
+    """Bind the management listener of `admin_bind`; none without one.
+
+    Raises:
+        OSError: It cannot be bound; the text is for the log.
+    """
+    address = config.admin_bind
+    if address is None:
+        return []
+    try:
+        if "/" in address:
+            listener = _open_unix(address, ADMIN_BACKLOG)
+        else:
+            host, _, port = address.rpartition(":")
+            host = host.removeprefix("[").removesuffix("]")
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = _bind(family, socket.SOCK_STREAM, 0, (host, int(port)))
+            start_listening(listener, ADMIN_BACKLOG)
+    except OSError as error:
+        raise OSError(f"cannot use --admin-bind {address}: {error}") from None
+    where = address if "/" in address else "http://{}:{}".format(*_shown(listener))
+    logger.info("Management listener running on %s", where)
+    return [listener]
+
+
+def _shown(listener: socket.socket) -> tuple[str, int]:
+    host, port = listener.getsockname()[:2]
+    return (f"[{host}]" if ":" in host else host), port
 
 
 def log_running(config: Config, listener: socket.socket) -> None:

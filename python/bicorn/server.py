@@ -15,20 +15,24 @@ import contextlib
 import contextvars
 import functools
 import logging
+import math
 import os
 import random
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
-from bicorn._bicorn import AccessLogTarget, HttpServer
-from bicorn.access_log import access_log_conditions
+from bicorn._bicorn import HttpServer
+from bicorn.access_log import access_log_target
 from bicorn.asgi import resume, run_asgi
 from bicorn.constants import STARTUP_FAILURE
 from bicorn.listeners import ListenerGroup, log_running, open_listeners, start_listening
 from bicorn.logging import style
 from bicorn.loops import run_in_new_loop
+from bicorn.management import Management
+from bicorn.server_state import ServerState
 from bicorn.signals import HANDLED_SIGNALS, signals_blocked
 from bicorn.threads import SyncEndpoints
 
@@ -37,9 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from types import FrameType
 
-    from bicorn.access_log import AccessLogConditions
     from bicorn.config import Config
     from bicorn.lifespan import LifespanOff, LifespanOn
+    from bicorn.supervised import Supervised
 
 # How long a cancelled task may take to answer 500, before its connection is closed. Arbitrary; not measured.
 CANCELLED_TASKS_GRACE_SECONDS = 1.0
@@ -47,34 +51,19 @@ CANCELLED_TASKS_GRACE_SECONDS = 1.0
 # How long idle connections may take to close, before a line says that connections are waited for (uvicorn's).
 IDLE_CONNECTIONS_GRACE_SECONDS = 0.1
 
+# How long connections of a replaced server are kept for their next request: longer than the usual deadlines for one.
+REPLACED_GRACE_SECONDS = 15.0
+
+# How often to look whether the file of a Unix socket is still there. Arbitrary; not measured.
+UDS_CHECK_SECONDS = 5.0
+
 # uvicorn's rhythm; only a subclass that overrides `on_tick` sees it.
 TICK_SECONDS = 0.1
 TICKS_A_DAY = 864_000
 
+LIMIT_LINE = "Maximum request limit of %d exceeded. Terminating process."
+
 logger = logging.getLogger("uvicorn.error")
-
-
-class ServerState:
-    """What can be read off a server while it runs, under uvicorn's names; the numbers are Rust's."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.http_server: HttpServer | None = None
-
-    @property
-    def total_requests(self) -> int:
-        """Responses completed."""
-        return 0 if self.http_server is None else self.http_server.total_requests
-
-    @property
-    def connections(self) -> range:
-        """As many items as there are open connections: for `len` and truth, the items mean nothing."""
-        return range(0 if self.http_server is None else self.http_server.connections)
-
-    @property
-    def tasks(self) -> range:
-        """As many items as there are running request tasks: for `len` and truth, the items mean nothing."""
-        return range(0 if self.http_server is None else self.http_server.tasks)
 
 
 class Server:
@@ -88,13 +77,19 @@ class Server:
         self.server_state = ServerState()
         self.servers: list[ListenerGroup] = []
         self.started = False
-        # For callers that measure how long ago something was; nothing here sets it.
+        # When `callback_notify` was last awaited, in seconds since the epoch; and since the machine's start.
         self.last_notified = 0.0
+        self._last_notified = -math.inf
+        # Set by a supervisor, before `serve`.
+        self.supervised: Supervised | None = None
         self._should_exit = False
         self._force_exit = False
         self._captured_signals: list[int] = []
+        self._is_replaced = False
+        self._has_told_limit = False
         # Where `startup` ran, and what wakes `_wait_until` there.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._management = Management()
         self._sync_endpoints: SyncEndpoints | None = None
         self._changed: asyncio.Event
 
@@ -150,6 +145,7 @@ class Server:
             if not self.should_exit:
                 await self.main_loop()
             if self.started:
+                await self._delay_drain()
                 await self.shutdown(sockets=sockets)
                 self._log_process("Finished")
         finally:
@@ -168,6 +164,11 @@ class Server:
         """
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        try:
+            self._management.start(self.config, self.supervised)
+        except OSError as error:
+            logger.error(error)
+            sys.exit(STARTUP_FAILURE)
         sync_endpoints = self._sync_endpoints = SyncEndpoints(self.config)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
@@ -190,10 +191,12 @@ class Server:
             # Given sockets have been announced by whoever bound them.
             self._log_started_message(groups[0])
         self.started = True
+        self._management.set_state("ready")
+        if self.supervised is not None:
+            self.supervised.on_ready()
 
     def _create_http_server(self, sync_endpoints: SyncEndpoints) -> HttpServer:
         config = self.config
-        target = access_log_conditions(config)
         return HttpServer(
             config.settings,
             config.loaded_app,
@@ -203,11 +206,13 @@ class Server:
             run_asgi=run_asgi,
             error_logger=logger,
             access_logger=logging.getLogger("uvicorn.access"),
-            access_log_target=None if target is None else _access_log_target(target),
+            access_log_target=access_log_target(config),
             request_limit=self.limit_max_requests,
             on_change=self._changed.set,
             resume=resume,
             on_other_app=sync_endpoints.on_other_app,
+            board=self._management.board,
+            slot=self._management.slot,
         )
 
     async def _open_listeners(self, sockets: list[socket.socket] | None) -> list[list[socket.socket]]:
@@ -225,29 +230,65 @@ class Server:
         """Serve until there is a reason to end."""
         # A subclass with an `on_tick` of its own expects to be called every tenth of a second.
         is_overridden = getattr(self.on_tick, "__func__", None) is not Server.on_tick
+        seconds = None if self.config.uds is None else UDS_CHECK_SECONDS
         counter = 0
         while not await self.on_tick(counter):
             counter = (counter + 1) % TICKS_A_DAY
             if is_overridden:
                 await asyncio.sleep(TICK_SECONDS)
             else:
-                await self._wait_until(self._has_reason_to_exit)
+                await self._wait_until(
+                    self._has_reason_to_exit, timeout=None if self.config.uds is None else UDS_CHECK_SECONDS
+                )
 
     def _has_reason_to_exit(self) -> bool:
+        return self._should_exit or self._is_past_limit()
+
+    def _is_past_limit(self) -> bool:
+        """Tell whether enough was served; a supervised server asks to be replaced first, and serves on."""
         limit = self.limit_max_requests
-        return self.should_exit or (limit is not None and self.server_state.total_requests >= limit)
+        if limit is None or self.server_state.total_requests < limit:
+            return False
+        if self.supervised is None:
+            return True
+        if not self._has_told_limit:
+            self._has_told_limit = True
+            logger.info(LIMIT_LINE, limit)
+            self.supervised.on_limit()
+        return False
 
     async def on_tick(self, counter: int) -> bool:
         """Tell whether to end; a subclass sees `counter` rise ten times a second and start over each day."""
+        for group in self.servers:
+            group.check_path()
+        await self._notify_when_due()
         if not self._has_reason_to_exit():
             return False
         if not self.should_exit:
-            logger.info("Maximum request limit of %d exceeded. Terminating process.", self.limit_max_requests)
+            logger.info(LIMIT_LINE, self.limit_max_requests)
         return True
+
+    async def _delay_drain(self) -> None:
+        """Go on serving for `drain_delay`, no longer ready; a supervisor does that for its workers."""
+        if self.supervised is not None or self._is_replaced:
+            return
+        self._management.set_draining()
+        if self.config.drain_delay and signal.SIGINT not in self._captured_signals:
+            await self._wait_until(lambda: self.force_exit, timeout=self.config.drain_delay)
+
+    def retire(self) -> None:
+        """Have the server end because another one has taken over its listeners; from any thread.
+
+        Idle connections are kept for their next request, or until their deadline: a client that reuses one at this
+        moment must not find it closed.
+        """
+        self._is_replaced = True
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connections, let the exchanges finish, then end the app; `sockets` as in `startup`."""
         logger.info("Shutting down")
+        self._management.set_state("leaving")
         http_server = self.server_state.http_server
         assert http_server is not None, "startup comes before shutdown"
         for group in self.servers:
@@ -256,8 +297,12 @@ class Server:
             listener.close()
         for group in self.servers:
             await group.wait_closed()
+        if self._is_replaced:
+            http_server.retire()
+            # A signal means that nothing has taken over after all.
+            await self._wait_until(lambda: self._is_idle() or bool(self._captured_signals), REPLACED_GRACE_SECONDS)
         http_server.drain()
-        await self._wait_until_idle(timeout=IDLE_CONNECTIONS_GRACE_SECONDS)
+        await self._wait_until(self._is_idle, timeout=IDLE_CONNECTIONS_GRACE_SECONDS)
         if not self._is_idle():
             await self._end_exchanges(http_server)
         if not self.force_exit:
@@ -272,14 +317,10 @@ class Server:
             running = len(self.server_state.tasks)
             logger.error("Cancel %s running task(s), timeout graceful shutdown exceeded", running)
             http_server.cancel_tasks("Task cancelled, timeout graceful shutdown exceeded")
-            await self._wait_until_idle(timeout=CANCELLED_TASKS_GRACE_SECONDS)
+            await self._wait_until(self._is_idle, timeout=CANCELLED_TASKS_GRACE_SECONDS)
 
     def _is_idle(self) -> bool:
         return self.force_exit or not (self.server_state.connections or self.server_state.tasks)
-
-    async def _wait_until_idle(self, timeout: float) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wait_until(self._is_idle), timeout)
 
     async def _wait_tasks_to_complete(self) -> None:
         state = self.server_state
@@ -298,15 +339,31 @@ class Server:
             self._sync_endpoints.stop()
         if self.server_state.http_server is not None:
             self.server_state.http_server.close()
+        self._management.close()
 
-    async def _wait_until(self, is_done: Callable[[], bool]) -> None:
-        """Sleep until a condition holds that `_changed` announces."""
+    async def _wait_until(self, is_done: Callable[[], bool], timeout: float | None = None) -> None:
+        """Sleep until a condition holds that `_changed` announces, or `timeout` seconds; notify meanwhile."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             # Cleared before the look, so that a change after the look is not lost.
             self._changed.clear()
-            if is_done():
+            seconds = min(await self._notify_when_due(), end - time.monotonic())
+            if is_done() or end <= time.monotonic():
                 return
-            await self._changed.wait()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), None if seconds == math.inf else max(seconds, 0.0))
+
+    async def _notify_when_due(self) -> float:
+        """Await `callback_notify` if it is time, and return in how many seconds it will be again."""
+        if self.config.callback_notify is None:
+            return math.inf
+        # uvicorn looks at the clock once a tick, so it is not more often there either.
+        interval = max(self.config.timeout_notify, TICK_SECONDS)
+        if time.monotonic() - self._last_notified >= interval:
+            self._last_notified = time.monotonic()
+            self.last_notified = time.time()
+            await self.config.callback_notify()
+        return self._last_notified + interval - time.monotonic()
 
     def _wake(self) -> None:
         """Let `_wait_until` look again; from any thread, and from a signal handler."""
@@ -341,11 +398,3 @@ class Server:
             self.force_exit = True
         else:
             self.should_exit = True
-
-
-def _access_log_target(conditions: AccessLogConditions) -> AccessLogTarget:
-    stream, use_colors, watches, lengths = conditions
-    # Python's handler flushes the stream with each access line, and with it what the app has printed before. Rust
-    # writes past the stream: let what is printed go out by itself.
-    stream.reconfigure(line_buffering=True)
-    return AccessLogTarget(fd=stream.fileno(), use_colors=use_colors, watches=watches, lengths=lengths)

@@ -1,0 +1,103 @@
+"""A server that another one has replaced: it closes no connection under a request."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from bicorn._bicorn import Heartbeat
+from tests import raw, raw_http2
+from tests.apps import hello
+from tests.conftest import Serve
+
+ours = pytest.mark.differs_from_uvicorn("its workers close what is idle, under a request that is on its way")
+
+
+@ours
+def test_idle_connection_is_kept_for_one_more_request(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as used, server.connect() as fresh:
+        used.exchange(raw.request())
+        server.server.retire()
+        server.logs.wait_for("Shutting down")
+        # The listener is closed by now, and both connections are still good for a request.
+        for client in (used, fresh):
+            response = client.exchange(raw.request())
+            assert (response.status, response.body) == (200, b"hello")
+            assert response.header(b"connection") == b"close"
+            assert client.wait_closed() == b""
+        server.join()
+
+
+@ours
+def test_listener_is_closed_at_once(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as used:
+        used.exchange(raw.request())
+        server.server.retire()
+        server.logs.wait_for("Shutting down")
+        assert used.exchange(raw.request()).body == b"hello"
+        server.join()
+        with pytest.raises(ConnectionRefusedError):
+            server.connect().close()
+
+
+@ours
+def test_connection_without_another_request_is_closed_by_its_deadline(serve: Serve) -> None:
+    with serve(hello, timeout_keep_alive=1) as server, server.connect() as used:
+        used.exchange(raw.request())
+        since = time.monotonic()
+        server.server.retire()
+        assert used.wait_closed(5) == b""
+        assert 0.5 < time.monotonic() - since < 3
+        server.join()
+
+
+@ours
+def test_signal_ends_the_wait(serve: Serve) -> None:
+    with serve(hello, timeout_keep_alive=60) as server, server.connect() as used:
+        used.exchange(raw.request())
+        server.server.retire()
+        server.logs.wait_for("Shutting down")
+        server.server.handle_exit(15, None)
+        assert used.wait_closed(1) == b""
+        server.join()
+
+
+@ours
+def test_http2_connection_is_told_and_its_streams_are_served(serve: Serve) -> None:
+    with serve(hello) as server, raw_http2.Client(server.host, server.port) as client:
+        assert client.exchange().status == 200
+        server.server.retire()
+        client.wait_goaway()
+        client.wait_closed()
+        server.join()
+
+
+@ours
+def test_http2_preface_that_comes_late_is_served(serve: Serve) -> None:
+    with serve(hello) as server, server.connect() as late:
+        # So much may be HTTP/1 as well.
+        late.send(b"PRI * HT")
+        server.server.retire()
+        server.logs.wait_for("Shutting down")
+        late.send(b"TP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
+        # SETTINGS, and GOAWAY: whoever speaks HTTP/2 may ask again elsewhere.
+        assert b"\x07" in late.wait_closed()
+        server.join()
+
+
+def test_heartbeat_answers_until_the_other_end_is_closed() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        Heartbeat(theirs.fileno())
+        theirs.close()
+        ours.settimeout(5)
+        for ping in (b"x", b"yz"):
+            ours.sendall(ping)
+            assert ours.recv(len(ping), socket.MSG_WAITALL) == ping
+
+
+def test_heartbeat_needs_an_open_descriptor() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        Heartbeat(-1)
