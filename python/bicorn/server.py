@@ -237,9 +237,7 @@ class Server:
             if is_overridden:
                 await asyncio.sleep(TICK_SECONDS)
             else:
-                await self._wait_until(
-                    self._has_reason_to_exit, timeout=None if self.config.uds is None else UDS_CHECK_SECONDS
-                )
+                await self._wait_until(self._has_reason_to_exit, timeout=seconds)
 
     def _has_reason_to_exit(self) -> bool:
         return self._should_exit or self._is_past_limit()
