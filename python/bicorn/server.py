@@ -85,7 +85,7 @@ class Server:
         self._should_exit = False
         self._force_exit = False
         self._captured_signals: list[int] = []
-        self._is_replaced = False
+        self._retire_seconds: float | None = None
         self._has_told_limit = False
         # Where `startup` ran, and what wakes `_wait_until` there.
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -268,19 +268,19 @@ class Server:
 
     async def _delay_drain(self) -> None:
         """Go on serving for `drain_delay`, no longer ready; a supervisor does that for its workers."""
-        if self.supervised is not None or self._is_replaced:
+        if self.supervised is not None or self._retire_seconds is not None:
             return
         self._management.set_draining()
         if self.config.drain_delay and signal.SIGINT not in self._captured_signals:
             await self._wait_until(lambda: self.force_exit, timeout=self.config.drain_delay)
 
-    def retire(self) -> None:
+    def retire(self, grace: float = REPLACED_GRACE_SECONDS) -> None:
         """Have the server end because another one has taken over its listeners; from any thread.
 
-        Idle connections are kept for their next request, or until their deadline: a client that reuses one at this
-        moment must not find it closed.
+        Idle connections are kept for their next request, or until their deadline, or for `grace` seconds: a client
+        that reuses one at this moment must not find it closed.
         """
-        self._is_replaced = True
+        self._retire_seconds = grace
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -295,10 +295,10 @@ class Server:
             listener.close()
         for group in self.servers:
             await group.wait_closed()
-        if self._is_replaced:
+        if self._retire_seconds is not None:
             http_server.retire()
             # A signal means that nothing has taken over after all.
-            await self._wait_until(lambda: self._is_idle() or bool(self._captured_signals), REPLACED_GRACE_SECONDS)
+            await self._wait_until(lambda: self._is_idle() or bool(self._captured_signals), self._retire_seconds)
         http_server.drain()
         await self._wait_until(self._is_idle, timeout=IDLE_CONNECTIONS_GRACE_SECONDS)
         if not self._is_idle():
