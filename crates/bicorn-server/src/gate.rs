@@ -60,3 +60,89 @@ fn has_other(own: &Slot, is_it: impl Fn(&Slot) -> bool) -> bool {
 fn is_much_more(mine: u64, theirs: u64) -> bool {
     mine > theirs + 1 + theirs / 8
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::board::{Board, Protocol};
+
+    /// Workers that serve, with so many connections each.
+    fn workers(connections: &[u64]) -> Vec<Slot> {
+        let words = Board::words(connections.len());
+        let memory: Vec<AtomicU64> = std::iter::repeat_with(AtomicU64::default).take(words).collect();
+        let board = Board::create(Arc::new(memory)).expect("there is memory for them");
+        let slots: Vec<Slot> = board.all_slots().collect();
+        for (slot, connections) in slots.iter().zip(connections) {
+            slot.set_state(State::Ready);
+            (0..*connections).for_each(|_| slot.connection_opened(Protocol::Http1));
+        }
+        slots
+    }
+
+    /// Wake a loop that does not come.
+    fn stall(slot: &Slot, time: Duration) {
+        slot.loop_woken(slot.turn());
+        while slot.loop_stalled_for() < time {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_server_alone_accepts_whatever_its_loop_does() {
+        let slot = Slot::alone();
+        slot.set_state(State::Ready);
+        stall(&slot, STALLED);
+        assert!(!is_shut(&slot, 0));
+    }
+
+    #[test]
+    fn a_blocked_worker_accepts_nothing_while_another_one_serves() {
+        let slots = workers(&[0, 9]);
+        stall(&slots[0], STALLED);
+        assert!(is_shut(&slots[0], 0) && is_shut(&slots[0], 1_000_000));
+        assert!(!is_shut(&slots[1], 0), "it has more connections, and is the only one");
+        slots[0].loop_begins();
+        slots[0].loop_rests();
+        assert!(!is_shut(&slots[0], 0));
+    }
+
+    #[test]
+    fn blocked_workers_accept_when_there_is_nobody_else() {
+        let slots = workers(&[0, 0, 0]);
+        slots[2].set_state(State::Leaving);
+        stall(&slots[0], STALLED);
+        stall(&slots[1], STALLED);
+        assert!(!is_shut(&slots[0], 0) && !is_shut(&slots[1], 0));
+    }
+
+    #[test]
+    fn a_busy_worker_leaves_a_connection_to_one_at_rest_for_a_while() {
+        let slots = workers(&[0, 0]);
+        stall(&slots[0], BUSY);
+        assert!(is_shut(&slots[0], 0));
+        let is_shut_later = is_shut(&slots[0], PAUSES_FOR_REST);
+        assert!(!is_shut_later || slots[0].loop_stalled_for() >= STALLED, "it has waited long enough");
+        stall(&slots[1], BUSY);
+        slots[0].loop_begins();
+        assert!(!is_shut(&slots[0], 0));
+    }
+
+    #[test]
+    fn connections_spread_within_an_eighth() {
+        let slots = workers(&[0, 0, 0, 0]);
+        // Each connection goes to the first worker that does not leave it to the others.
+        for _ in 0..64 {
+            let taker = slots.iter().find(|slot| !is_shut(slot, 0)).expect("somebody takes it");
+            taker.connection_opened(Protocol::Http1);
+        }
+        let spread: Vec<u64> = slots.iter().map(Slot::all_connections).collect();
+        assert!(spread.iter().all(|count| (13..=19).contains(count)), "{spread:?}");
+        let most = slots.iter().max_by_key(|slot| slot.all_connections()).expect("there are four");
+        (0..4).for_each(|_| most.connection_opened(Protocol::Http1));
+        assert!(is_shut(most, 0));
+        assert!(!is_shut(most, PAUSES_FOR_BALANCE), "if the others do not come, somebody must take it");
+    }
+}
