@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
     if name == "ServerState":
         import warnings
 
-        from bicorn.server import ServerState
+        from bicorn.server_state import ServerState
 
         text = f"{__name__}.ServerState is deprecated, use {__name__.replace('main', 'server')}.ServerState instead."
         warnings.warn(text, DeprecationWarning, stacklevel=2)
@@ -248,15 +248,15 @@ def _supervise(config: Config) -> None:
     """Bind the socket and have other processes serve it; exit with 3 if they cannot."""
     from contextlib import suppress
 
+    from bicorn import supervisors
     from bicorn.server import Server
-    from bicorn.supervisors import ChangeReload, Multiprocess
 
     listener = config.bind_socket()
     try:
         if config.should_reload:
-            ChangeReload(config, target=Server(config).run, sockets=[listener]).run()
+            supervisors.ChangeReload(config, target=Server(config).run, sockets=[listener]).run()
         else:
-            supervisor = Multiprocess(config, sockets=[listener])
+            supervisor = supervisors.Multiprocess(config, sockets=[listener])
             supervisor.run()
             if supervisor.has_failed:
                 sys.exit(STARTUP_FAILURE)

@@ -175,6 +175,7 @@ class Server:
             sys.exit(STARTUP_FAILURE)
         with signals_blocked():
             http_server = self.server_state.http_server = self._create_http_server(sync_endpoints)
+        self.server_state.default_headers = tuple(self.config.encoded_headers)
         try:
             groups = await self._open_listeners(sockets)
         except OSError as error:

@@ -14,6 +14,8 @@ class ServerState:
     def __init__(self) -> None:
         """Start at zero."""
         self.http_server: HttpServer | None = None
+        # Those of the config, once the server starts, for those who look. What is sent is Rust's, and so is the date.
+        self.default_headers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def total_requests(self) -> int:
