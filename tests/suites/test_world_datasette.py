@@ -10,15 +10,15 @@ import httpx
 import pytest
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import serving
+from tests.suites.world_servers import ONE_OR_TWO_WORKERS, serving
 
 pytestmark = pytest.mark.parity
 ROWS = 2500
 
 
-@pytest.fixture(scope="module")
-def server(server_name: str) -> Iterator[ServedProcess]:
-    with serving("datasette_app:app", server_name) as server:
+@pytest.fixture(scope="module", params=ONE_OR_TWO_WORKERS, ids=" ".join)
+def server(server_name: str, request: pytest.FixtureRequest) -> Iterator[ServedProcess]:
+    with serving("datasette_app:app", server_name, *request.param) as server:
         yield server
 
 

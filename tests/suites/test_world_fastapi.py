@@ -14,7 +14,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import WORLD, serving
+from tests.suites.world_servers import WORLD, read_log, serving
 
 pytestmark = pytest.mark.parity
 
@@ -173,6 +173,19 @@ def test_many_clients_at_once(server: ServedProcess) -> None:
                 assert len(response.text.splitlines()) == int(path.partition("=")[2]), path
 
     asyncio.run(run())
+
+
+def test_two_workers_share_the_connections(server_name: str) -> None:
+    farewell = "the shop is closed"
+    with serving("fastapi_app:app", server_name, "--workers", "2", farewell=farewell) as server:
+        processes: set[int] = set()
+        while len(processes) < 2:
+            with httpx.Client(base_url=server.url, timeout=10) as client:
+                numbers = {client.get("/process").json() for _ in range(3)}
+                assert len(numbers) == 1
+                processes |= numbers
+        assert server.pid not in processes
+    assert read_log(server).count(farewell) == 2
 
 
 def test_a_fault_is_500_and_a_traceback(server_name: str) -> None:

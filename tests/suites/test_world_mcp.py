@@ -18,12 +18,13 @@ pytestmark = pytest.mark.parity
 MODES = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
 
-@pytest.fixture(scope="module", params=["app", "stateless_app"])
+@pytest.fixture(scope="module", params=["app", "stateless_app", "stateless_app --workers 2"])
 def server(server_name: str, request: pytest.FixtureRequest) -> Iterator[ServedProcess]:
     # The width of its log lines; what it logs about a request for another host.
     options = {"environment": {"COLUMNS": "200"}, "expected": "Invalid Host header"}
     farewell = "StreamableHTTP session manager shutting down"
-    with serving(f"mcp_server:{request.param}", server_name, **options, farewell=farewell) as server:
+    app, *arguments = request.param.split()
+    with serving(f"mcp_server:{app}", server_name, *arguments, **options, farewell=farewell) as server:
         yield server
 
 

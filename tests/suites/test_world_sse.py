@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import read_log, serving
+from tests.suites.world_servers import ONE_OR_TWO_WORKERS, read_log, serving
 
 pytestmark = pytest.mark.parity
 
@@ -49,10 +49,9 @@ def test_a_stream_ends_when_its_client_leaves(server: ServedProcess) -> None:
     assert "closed by http.disconnect" in httpx.get(f"{server.url}/journal").json()
 
 
-@pytest.mark.parametrize("workers", [0])
+@pytest.mark.parametrize("options", ONE_OR_TWO_WORKERS, ids=" ".join)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_streams_end_when_the_server_does(server_name: str, number: signal.Signals, workers: int) -> None:
-    options = ["--workers", str(workers)] if workers else []
+def test_streams_end_when_the_server_does(server_name: str, number: signal.Signals, options: tuple[str, ...]) -> None:
     # Where no grace period is given, sse-starlette cancels a stream: its body has no end.
     expectations = {"farewell": "no more events", "expected": "returned without completing response"}
     with serving("sse_app:app", server_name, *options, **expectations, ended_by=number) as server:

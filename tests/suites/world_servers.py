@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.serving import ServedProcess, serve_process
 
 WORLD = Path(__file__).resolve().parent / "world"
-TWO_WORKERS = ("--workers", "2")
+START_SECONDS = 20.0
+# For applications that keep nothing in their process.
+ONE_OR_TWO_WORKERS = [(), ("--workers", "2")]
 # What no application of these writes by itself.
 _COMPLAINT = re.compile(r"^.*(?:ERROR|CRITICAL|WARNING|Traceback|never awaited|was destroyed but).*$", re.MULTILINE)
 
@@ -38,6 +40,8 @@ def serving(
         ended_by: The signal with which the test itself ends the process; None where it is not to end before the exit.
     """
     with serve_process(app, *arguments, server_name=server_name, cwd=WORLD, environment=environment) as server:
+        if "--workers" in arguments:
+            _wait_for_workers(server, int(arguments[arguments.index("--workers") + 1]))
         yield server
         if ended_by is None:
             assert server.process.poll() is None, f"it ended by itself:\n{read_log(server)}"
@@ -49,6 +53,15 @@ def serving(
         complaints = [line for line in _COMPLAINT.findall(log) if expected is None or not re.search(expected, line)]
         assert not complaints, f"{complaints} in:\n{log}"
         assert farewell is None or farewell in log, f"no {farewell!r} in:\n{log}"
+
+
+def _wait_for_workers(server: ServedProcess, number: int) -> None:
+    """Wait until all are ready: the supervisor says where it runs before anybody listens there."""
+    assert server.stderr is not None
+    server.stderr.wait_for(f"(?s)(?:Application startup complete.*){{{number}}}", START_SECONDS)
+    while True:
+        with suppress(ConnectionRefusedError), server.connect():
+            return
 
 
 def read_log(server: ServedProcess) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -246,6 +247,11 @@ async def endless(request: Request) -> StreamingResponse:
             request.state.journal.append("the endless stream ended")
 
     return StreamingResponse(ticks())
+
+
+@app.get("/process")
+def process() -> int:
+    return os.getpid()
 
 
 @app.get("/old")
