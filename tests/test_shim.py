@@ -19,6 +19,7 @@ import bicorn
 from bicorn.shim.modules import MODULES, WITHOUT_COUNTERPART
 from tests import raw
 from tests.serving import REPOSITORY, serve_process
+from tests.supervisors.service import Service
 
 INSTALL = "import bicorn.shim; bicorn.shim.install()"
 # `tests/serving.py` adds `-m` in front.
@@ -341,6 +342,10 @@ def test_processes_of_a_supervisor_have_it(options: dict[str, Any], tmp_path: Pa
         "import uvicorn\n\nif __name__ == '__main__':\n"
         f"    uvicorn.run('app_module:app', port=0, {run_options(**options)})\n"
     )
-    with serve_process(str(program), **SHIM) as served, served.connect() as client:
-        response = client.exchange(raw.request())
+    with serve_process(str(program), **SHIM) as served:
+        service = Service(served)
+        service.wait_ready(1)
+        service.wait_listening()
+        with served.connect() as client:
+            response = client.exchange(raw.request())
         assert (response.status, response.body, response.header(b"server")) == (200, b"bicorn.server", b"bicorn")

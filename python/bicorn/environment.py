@@ -24,7 +24,8 @@ def web_concurrency() -> int:
     """Return how many workers the environment asks for."""
     text = os.environ.get("WEB_CONCURRENCY", "")
     try:
-        return int(text) if text else 1
+        # With 0, uvicorn serves in this process.
+        return int(text or 1) or 1
     except ValueError:
         raise ConfigError(
             f"cannot use the environment variable WEB_CONCURRENCY: it must be a number of workers: {text}"

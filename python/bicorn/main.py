@@ -42,7 +42,8 @@ def __getattr__(name: str) -> object:
 
         from bicorn.server_state import ServerState
 
-        text = f"{__name__}.ServerState is deprecated, use {__name__.replace('main', 'server')}.ServerState instead."
+        # Programs look for it in `uvicorn.main`; there is no other reason for it to be here.
+        text = "uvicorn.main.ServerState is deprecated, use uvicorn.server.ServerState instead."
         warnings.warn(text, DeprecationWarning, stacklevel=2)
         return ServerState
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
