@@ -35,19 +35,14 @@ pub(crate) async fn accept<A: Application>(thread: Rc<Thread<A>>, listener: List
     let mut pauses = 0;
     loop {
         let accepted = poll_fn(|context| {
-            // Without a connection that waits, there is nothing to leave to others, and the task sleeps.
-            let is_left = gate::is_shut(thread.slot(), pauses)
-                && !thread.is_stopping(context.waker())
-                && listener.has_waiting();
-            if is_left {
-                return Poll::Ready(Turn::Left);
-            }
-            let accepted = listener.poll_accept(context);
+            let is_stopping = thread.is_stopping(context.waker());
+            let accepted =
+                listener.poll_accept(context, || !is_stopping && gate::is_shut(thread.slot(), pauses));
             // Stopping takes effect once the kernel's queue is empty, so that no completed connection is lost.
-            if accepted.is_pending() && thread.is_stopping(context.waker()) {
+            if accepted.is_pending() && is_stopping {
                 return Poll::Ready(Turn::Stopped);
             }
-            accepted.map(Turn::Accepted)
+            accepted.map(|accepted| accepted.transpose().map_or(Turn::Left, Turn::Accepted))
         })
         .await;
         match accepted {

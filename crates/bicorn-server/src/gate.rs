@@ -13,9 +13,8 @@ use crate::board::{Slot, State};
 /// second nobody notices; busy loops take turns of less than this.
 const STALLED: Duration = Duration::from_millis(50);
 
-/// A loop that has owed a turn for so long is better left alone if another one is at rest (arbitrary: much longer than
-/// the turns of a loop that is not blocked, and shorter than anybody notices).
-const BUSY: Duration = Duration::from_millis(2);
+/// A loop that has owed a turn for so long is behind others that have not (arbitrary: as long as some requests take).
+const BEHIND: Duration = Duration::from_micros(500);
 
 /// How long a connection is left to the others, at a time.
 pub(crate) const PAUSE: Duration = Duration::from_millis(1);
@@ -23,7 +22,7 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// How often a connection is left to the others because they have fewer: then they do not come.
 const PAUSES_FOR_BALANCE: u32 = 2;
 
-/// The same for those that are at rest.
+/// The same for those whose loop will sooner be there.
 const PAUSES_FOR_REST: u32 = 20;
 
 /// Whether to leave the next connection to the other workers, after so many pauses for it.
@@ -36,10 +35,11 @@ pub(crate) fn is_shut(own: &Slot, pauses: u32) -> bool {
     if stalled >= STALLED {
         return has_other(own, |_| true);
     }
-    if pauses < PAUSES_FOR_REST
-        && stalled >= BUSY
-        && has_other(own, |other| other.loop_stalled_for().is_zero())
-    {
+    let is_ahead = |other: &Slot| {
+        let theirs = other.loop_stalled_for();
+        theirs.is_zero() || (stalled >= BEHIND && theirs < stalled / 2)
+    };
+    if pauses < PAUSES_FOR_REST && !stalled.is_zero() && has_other(own, is_ahead) {
         return true;
     }
     let connections = own.all_connections();
@@ -119,15 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_worker_leaves_a_connection_to_one_at_rest_for_a_while() {
+    fn a_busy_worker_leaves_a_connection_to_one_at_rest() {
         let slots = workers(&[0, 0]);
-        stall(&slots[0], BUSY);
+        stall(&slots[0], Duration::from_nanos(1));
         assert!(is_shut(&slots[0], 0));
         let is_shut_later = is_shut(&slots[0], PAUSES_FOR_REST);
         assert!(!is_shut_later || slots[0].loop_stalled_for() >= STALLED, "it has waited long enough");
-        stall(&slots[1], BUSY);
+        stall(&slots[1], Duration::from_millis(2));
         slots[0].loop_begins();
-        assert!(!is_shut(&slots[0], 0));
+        assert!(!is_shut(&slots[0], 0), "the other one is further behind");
+        assert!(is_shut(&slots[1], 0));
     }
 
     #[test]
