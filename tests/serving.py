@@ -228,6 +228,20 @@ class Output:
             raise AssertionError(f"{pattern!r} not found in {timeout} s in:\n{self.text}")
         return match
 
+    def wait_for_count(self, pattern: str, count: int, timeout: float = START_SECONDS) -> list[str]:
+        """Wait until the pattern is found so many times, and return what it has found."""
+
+        def find() -> list[str]:
+            return re.findall(pattern, self._data.decode(errors="replace"))
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or len(find()) >= count, timeout)
+            found = find()
+        assert len(found) >= count, (
+            f"{pattern!r} found {len(found)} times, not {count}, in {timeout} s in:\n{self.text}"
+        )
+        return found
+
     def finish(self) -> str:
         """Wait for the end of the stream and return all of it."""
         self._thread.join(STOP_SECONDS)
