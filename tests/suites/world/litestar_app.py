@@ -67,7 +67,8 @@ class Books(Controller):
 
 @get("/journal", sync_to_thread=False)
 def journal(state: State) -> list[str]:
-    entries, state.journal = list(state.journal), []
+    entries = list(state.journal)
+    state.journal.clear()
     return entries
 
 

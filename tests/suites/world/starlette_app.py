@@ -80,7 +80,8 @@ async def count_bytes(request: Request) -> Response:
 
 
 async def journal(request: Request) -> JSONResponse:
-    entries, request.app.state.journal = request.app.state.journal, []
+    entries = list(request.app.state.journal)
+    request.app.state.journal.clear()
     return JSONResponse(entries)
 
 
