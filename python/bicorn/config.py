@@ -150,7 +150,7 @@ class Config(UvicornConfig):
         """Keep the options, configure logging and read the env-file: all before the app is imported.
 
         Raises:
-            ConfigError: The log-config or the env-file cannot be used.
+            ConfigError: The log-config or the env-file cannot be used, or options exclude each other.
         """
         self.app = app
         # None, which only a program can give, is every address.
@@ -249,6 +249,8 @@ class Config(UvicornConfig):
         )
         if self.reload and self.workers > 1:
             logger.warning('"workers" flag is ignored when reloading is enabled.')
+        if self.reload and self.preload:
+            raise ConfigError("cannot use preload with reload: what is imported once is never imported again")
 
     @property
     def asgi_version(self) -> Literal["2.0", "3.0"]:
