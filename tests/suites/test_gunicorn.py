@@ -223,3 +223,26 @@ def _has_name(pid: int, thread: str) -> bool:
     except FileNotFoundError:
         return False
     return thread in names
+
+
+def test_reload_shows_the_new_code_and_survives_a_syntax_error(version: str, tmp_path: Path) -> None:
+    module = tmp_path / "changing.py"
+
+    def write(text: str) -> None:
+        module.write_text(f"from tests.apps import responder\napp = responder({text})\n")
+
+    def served() -> raw.Response:
+        # While its one worker is replaced, a connection waits in the queue of the socket.
+        with running.connect() as client:
+            return client.exchange(raw.request())
+
+    write("b'one'")
+    with arbiter(version, tmp_path, "--reload", app="changing:app") as running:
+        assert served().body == b"one"
+        write("b'two, and longer'")
+        running.wait_until(lambda: served().body == b"two, and longer", "the new code answers")
+        write("b'three")
+        running.wait_until(lambda: served().status == 500, "the error is shown")
+        assert b"load_wsgi" in served().body
+        write("b'four'")
+        running.wait_until(lambda: served().body == b"four", "the repaired code answers")
