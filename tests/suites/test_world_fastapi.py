@@ -14,7 +14,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import WORLD, read_log, serving
+from tests.suites.world_servers import WORLD, read_journal, read_log, serving
 
 pytestmark = pytest.mark.parity
 
@@ -32,14 +32,6 @@ def client(server: ServedProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=10) as client:
         client.get("/journal")
         yield client
-
-
-def read_journal(client: httpx.Client, until: str) -> list[str]:
-    """Read entries until one is there that is written after its response."""
-    entries: list[str] = []
-    while until not in entries:
-        entries += client.get("/journal").raise_for_status().json()
-    return entries
 
 
 def test_dependencies_with_yield_end_after_the_endpoint(client: httpx.Client) -> None:

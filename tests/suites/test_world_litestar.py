@@ -13,7 +13,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import WORLD, serving
+from tests.suites.world_servers import WORLD, read_journal, serving
 
 pytestmark = pytest.mark.parity
 
@@ -29,14 +29,6 @@ def client(server: ServedProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=10) as client:
         client.get("/journal")
         yield client
-
-
-def read_journal(client: httpx.Client, until: str) -> list[str]:
-    """Read entries until one is there that is written after its response."""
-    entries: list[str] = []
-    while until not in entries:
-        entries += client.get("/journal").raise_for_status().json()
-    return entries
 
 
 def test_controller_dependencies_and_dto(client: httpx.Client) -> None:

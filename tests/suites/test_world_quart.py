@@ -12,7 +12,7 @@ import websockets
 from websockets.asyncio.client import connect
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import WORLD, serving
+from tests.suites.world_servers import WORLD, read_journal, serving
 
 pytestmark = pytest.mark.parity
 
@@ -28,13 +28,6 @@ def client(server: ServedProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=10) as client:
         client.get("/journal")
         yield client
-
-
-def read_journal(client: httpx.Client) -> list[str]:
-    """Wait for an entry."""
-    while not (entries := client.get("/journal").raise_for_status().json()):
-        pass
-    return list(entries)
 
 
 def test_handlers_sessions_and_static_files(client: httpx.Client) -> None:
@@ -64,13 +57,13 @@ def test_uploads_and_streams(client: httpx.Client) -> None:
 
 def test_background_task(client: httpx.Client) -> None:
     assert client.post("/mail/ada").status_code == 202
-    assert read_journal(client) == ["mail to ada"]
+    assert read_journal(client, "mail to ada") == ["mail to ada"]
 
 
 def test_events_end_when_their_reader_leaves(client: httpx.Client, server: ServedProcess) -> None:
     with httpx.stream("GET", f"{server.url}/events") as response:
         assert next(response.iter_lines()) == "event: tick"
-    assert read_journal(client) == ["the events ended"]
+    assert read_journal(client, "the events ended") == ["the events ended"]
 
 
 def test_websockets(client: httpx.Client, server: ServedProcess) -> None:
@@ -87,4 +80,4 @@ def test_websockets(client: httpx.Client, server: ServedProcess) -> None:
         assert (refused.value.response.status_code, refused.value.response.body) == (401, b"no entry")
 
     asyncio.run(talk())
-    assert read_journal(client) == ["echo cancelled"]
+    assert read_journal(client, "echo cancelled") == ["echo cancelled"]

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.serving import ServedProcess
-from tests.suites.world_servers import WORLD, serving
+from tests.suites.world_servers import WORLD, read_journal, serving
 
 pytestmark = pytest.mark.parity
 
@@ -28,13 +28,6 @@ def client(server: ServedProcess) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=10) as client:
         client.get("/journal")
         yield client
-
-
-def read_journal(client: httpx.Client) -> list[str]:
-    """Wait for an entry."""
-    while not (entries := client.get("/journal").raise_for_status().json()):
-        pass
-    return list(entries)
 
 
 @pytest.mark.parametrize("path", ["/who", "/who/sync"])
@@ -95,7 +88,7 @@ def test_errors_methods_and_paths(client: httpx.Client) -> None:
 
 def test_background_task(client: httpx.Client) -> None:
     assert client.post("/later").status_code == 202
-    assert read_journal(client) == ["done later"]
+    assert read_journal(client, "done later") == ["done later"]
 
 
 def test_bodies_of_both_kinds(client: httpx.Client) -> None:
@@ -106,7 +99,7 @@ def test_bodies_of_both_kinds(client: httpx.Client) -> None:
 def test_a_client_that_leaves_while_it_sends(client: httpx.Client, server: ServedProcess) -> None:
     with server.connect() as leaving:
         leaving.send(b"POST /size HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-    assert read_journal(client) == ["the client left while it sent"]
+    assert read_journal(client, "the client left while it sent") == ["the client left while it sent"]
 
 
 def test_websocket_endpoints(client: httpx.Client, server: ServedProcess) -> None:
@@ -125,4 +118,4 @@ def test_websocket_endpoints(client: httpx.Client, server: ServedProcess) -> Non
             assert json.loads(await adding.recv()) == {"sum": 6}
 
     asyncio.run(talk())
-    assert read_journal(client) == ["echo closed with 4002"]
+    assert read_journal(client, "echo closed with 4002") == ["echo closed with 4002"]

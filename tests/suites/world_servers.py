@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
+
 from tests.serving import ServedProcess, serve_process
 
 WORLD = Path(__file__).resolve().parent / "world"
@@ -53,6 +55,14 @@ def serving(
         complaints = [line for line in _COMPLAINT.findall(log) if expected is None or not re.search(expected, line)]
         assert not complaints, f"{complaints} in:\n{log}"
         assert farewell is None or farewell in log, f"no {farewell!r} in:\n{log}"
+
+
+def read_journal(client: httpx.Client, until: str) -> list[str]:
+    """Read what an application has noted at `/journal`, until `until` is there: it is noted behind a response."""
+    entries: list[str] = []
+    while until not in entries:
+        entries += client.get("/journal").raise_for_status().json()
+    return entries
 
 
 def _wait_for_workers(server: ServedProcess, number: int) -> None:

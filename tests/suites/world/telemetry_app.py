@@ -32,25 +32,7 @@ tracer = trace.get_tracer(__name__)
 # So many requests are inside their endpoints at once before one of them goes on.
 TOGETHER = 8
 threads = threading.Barrier(TOGETHER, timeout=10)
-
-
-class Tasks:
-    """A barrier for tasks, which Python 3.10 does not have."""
-
-    def __init__(self) -> None:
-        self.waiting = 0
-        self.all_here = asyncio.Event()
-
-    async def wait(self) -> None:
-        self.waiting += 1
-        if self.waiting == TOGETHER:
-            self.all_here.set()
-            self.waiting, self.all_here = 0, asyncio.Event()
-        else:
-            await self.all_here.wait()
-
-
-tasks = Tasks()
+tasks = asyncio.Barrier(TOGETHER)
 
 
 def current() -> dict[str, str]:
