@@ -287,6 +287,7 @@ class Server:
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connections, let the exchanges finish, then end the app; `sockets` as in `startup`."""
         logger.info("Shutting down")
+        await asyncio.sleep(0)  # handlers that the loop has for the signal (add_signal_handler) come first
         self._management.set_state("leaving")
         http_server = self.server_state.http_server
         assert http_server is not None, "startup comes before shutdown"
