@@ -298,9 +298,14 @@ impl WebSocket {
         self.shared.is_lost.load(Ordering::Acquire)
     }
 
-    /// Whether there is room for more ([`Bounds::high_water`]), or nobody to hold it back for.
+    /// Whether there is room for more ([`Bounds::high_water`]).
+    pub fn has_room(&self) -> bool {
+        self.shared.unsent.load(Ordering::Acquire) < self.shared.bounds.high_water
+    }
+
+    /// Whether there is room for more, or nobody to hold it back for.
     pub fn is_ready(&self) -> bool {
-        self.shared.unsent.load(Ordering::Acquire) < self.shared.bounds.high_water || self.is_closed()
+        self.has_room() || self.is_closed()
     }
 
     /// Like [`WebSocket::is_ready`]; when there is no room, `waker` is woken once there may be.

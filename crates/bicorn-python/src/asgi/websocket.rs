@@ -103,8 +103,10 @@ impl WebSocketExchange {
     pub(crate) fn try_finish(&self, py: Python<'_>, purpose: Purpose) -> PyResult<Option<Py<PyAny>>> {
         match purpose {
             Purpose::Receive => Ok(self.next_event(py)?.map(|event| event.into_any().unbind())),
+            // The message was taken: that the peer has closed since is for the next call to say.
+            Purpose::Send if self.socket.has_room() => Ok(Some(py.None())),
             Purpose::Send if self.socket.is_closed() => Err(disconnected()),
-            Purpose::Send => Ok(self.socket.is_ready().then(|| py.None())),
+            Purpose::Send => Ok(None),
         }
     }
 
