@@ -65,6 +65,20 @@ def run_in_new_loop(main: Callable[[], Coroutine[Any, Any, None]], loop_factory:
     _run(main(), loop_factory)
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop that runs in this thread.
+
+    Raises:
+        RuntimeError: There is none, or it has nothing of asyncio's.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "cannot serve without a running asyncio event loop, and trio's is none; Server.run() makes one in a thread"
+        ) from None
+
+
 def _in_running_loop() -> bool:
     try:
         asyncio.get_running_loop()

@@ -30,7 +30,7 @@ from bicorn.asgi import resume, run_asgi
 from bicorn.constants import STARTUP_FAILURE
 from bicorn.listeners import ListenerGroup, log_running, open_listeners, start_listening
 from bicorn.logging import style
-from bicorn.loops import run_in_new_loop
+from bicorn.loops import run_in_new_loop, running_loop
 from bicorn.management import Management
 from bicorn.server_state import ServerState
 from bicorn.signals import HANDLED_SIGNALS, signals_blocked
@@ -163,7 +163,7 @@ class Server:
             SystemExit: The app or a listener failed; the log says why.
         """
         self._changed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        self._loop = running_loop()
         try:
             self._management.start(self.config, self.supervised)
         except OSError as error:
