@@ -325,3 +325,35 @@ def test_options_may_be_set_until_they_are_loaded(module: ModuleType, run: Any) 
 
     run(main())
     assert [scope["root_path"] for scope in scopes] == ["/api"]
+
+
+def test_what_load_made_may_be_replaced_until_startup(module: ModuleType, run: Any) -> None:
+    # Programs wrap the app that is loaded, and add headers.
+    async def main() -> raw.Response:
+        server = make(module)
+        server.config.load()
+        loaded = server.config.loaded_app
+        seen: list[str] = []
+
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["path"])
+            await loaded(scope, receive, send)
+
+        server.config.loaded_app = wrapped
+        server.config.encoded_headers = [(b"x-added", b"yes")]
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup()
+        # uvicorn's tick makes the headers.
+        await server.on_tick(0)
+        try:
+            return await asyncio.to_thread(exchange, port_of(server))
+        finally:
+            await server.shutdown()
+            assert seen == ["/"]
+
+    def exchange(port: int) -> raw.Response:
+        with raw.Client(port=port) as client:
+            return client.exchange(raw.request())
+
+    response = run(main())
+    assert (response.body, response.header(b"x-added")) == (b"hello", b"yes")
