@@ -14,7 +14,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::application::{Application, ConnectionInfo, Notice, PeerAddress};
 use crate::board::Slot;
 use crate::connection::{Conversation, Seed};
 use crate::connections::Connections;
+use crate::control::{Leaving, Shared};
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
 use crate::listener::Listener;
@@ -41,50 +42,6 @@ const NOTIFY_EXCHANGES: usize = 16;
 /// The mailbox is emptied after this many polls of connections even if the thread never comes to rest
 /// (arbitrary: a batch of usual size).
 const BUSY_POLLS: u32 = 64;
-
-/// What the server tells its I/O threads; read when a thread is woken.
-#[derive(Debug, Default)]
-pub(crate) struct Control {
-    pub(crate) stop_listening: AtomicBool,
-    /// As `drain`, but idle connections are kept for their next exchange.
-    pub(crate) retire: AtomicBool,
-    pub(crate) drain: AtomicBool,
-    pub(crate) close: AtomicBool,
-}
-
-/// How far a thread is on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-enum Leaving {
-    Not,
-    /// Connections close behind their next exchange.
-    Retires,
-    /// And idle ones at once.
-    Drains,
-}
-
-impl Control {
-    fn leaving(&self) -> Leaving {
-        if self.drain.load(Ordering::Acquire) {
-            Leaving::Drains
-        } else if self.retire.load(Ordering::Acquire) {
-            Leaving::Retires
-        } else {
-            Leaving::Not
-        }
-    }
-}
-
-/// What all I/O threads of a server share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    /// What other workers, and whoever watches, see of this server.
-    pub(crate) slot: Slot,
-    pub(crate) control: Control,
-    pub(crate) connections: AtomicUsize,
-    /// Listeners not closed yet, over all threads.
-    pub(crate) listeners: AtomicUsize,
-}
 
 /// Connection ids are unique in the process, so that several servers can share an application.
 static NEXT_CONNECTION_ID: AtomicU64 = AtomicU64::new(1);

@@ -11,6 +11,7 @@ pub mod application;
 pub mod board;
 mod connection;
 mod connections;
+mod control;
 mod deadline;
 mod default_fields;
 pub mod forwarded;

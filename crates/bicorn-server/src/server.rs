@@ -13,7 +13,8 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use crate::application::Application;
 use crate::board::Slot;
-use crate::io_thread::{self, Control, Shared, Thread};
+use crate::control::{Control, Shared};
+use crate::io_thread::{self, Thread};
 use crate::listener::{Listener, duplicate};
 use crate::settings::Settings;
 
