@@ -24,7 +24,7 @@ pub(crate) struct PythonApplication {
 
 impl PythonApplication {
     fn push(&self, incoming: Incoming, connection: &Arc<ConnectionInfo>) {
-        self.handoff.push(Arrival { incoming, connection: Arc::clone(connection) });
+        self.handoff.push(Arrival::new(incoming, Arc::clone(connection)));
     }
 }
 
@@ -41,7 +41,7 @@ impl Application for PythonApplication {
         let Some(endpoint) = self.switch.endpoint(&exchange.head) else {
             return self.push(Incoming::Http(exchange), connection);
         };
-        let arrival = Arrival { incoming: Incoming::Http(exchange), connection: Arc::clone(connection) };
+        let arrival = Arrival::new(Incoming::Http(exchange), Arc::clone(connection));
         // There is room; if that were ever wrong, dropping the exchange closes its connection.
         threads.push(Job::exchange(arrival, endpoint));
     }

@@ -23,7 +23,7 @@ use crate::loop_thread::LoopThread;
 impl LoopThread {
     /// Begin an exchange as a task of the loop.
     pub(crate) fn start(self: &Arc<Self>, py: Python<'_>, arrival: Arrival) -> PyResult<()> {
-        let Arrival { incoming, connection } = arrival;
+        let Arrival { incoming, connection, .. } = arrival;
         match incoming {
             Incoming::Http(exchange) => self.start_http(py, exchange, connection),
             Incoming::WebSocket(handshake) => self.start_websocket(py, handshake, &connection),
@@ -158,7 +158,7 @@ impl LoopThread {
 
     /// Answer an exchange that will not be begun.
     pub(crate) fn refuse(self: &Arc<Self>, py: Python<'_>, arrival: Arrival) -> PyResult<()> {
-        let Arrival { incoming, connection } = arrival;
+        let Arrival { incoming, connection, .. } = arrival;
         if let Incoming::Http(exchange) = incoming {
             let exchange = HttpExchange::new(Arc::clone(self), exchange, connection, None);
             exchange.answer(py, 500, b"Internal Server Error")?;

@@ -47,6 +47,14 @@ const NOTIFIED: u8 = 2;
 pub(crate) struct Arrival {
     pub(crate) incoming: Incoming,
     pub(crate) connection: Arc<ConnectionInfo>,
+    /// When it was handed over, if anybody wants to know.
+    handed_over: Option<Instant>,
+}
+
+impl Arrival {
+    pub(crate) fn new(incoming: Incoming, connection: Arc<ConnectionInfo>) -> Self {
+        Self { incoming, connection, handed_over: None }
+    }
 }
 
 /// What may come for an application.
@@ -150,7 +158,8 @@ impl HandOff {
     }
 
     /// Hand an exchange over.
-    pub(crate) fn push(&self, arrival: Arrival) {
+    pub(crate) fn push(&self, mut arrival: Arrival) {
+        arrival.handed_over = self.is_measured().then(Instant::now);
         // There is room: `poll_ready` said so, and the queue has a spare place for each I/O thread. If that
         // were ever wrong, dropping the exchange closes its connection.
         let _ = self.sender.try_send(arrival);
@@ -223,8 +232,15 @@ impl HandOff {
 
     /// The loop thread begins to work: nobody needs to wake it.
     pub(crate) fn begin(&self) {
-        self.state.store(RUNNING, Ordering::SeqCst);
-        self.slot.loop_begins();
+        let was_woken = self.state.swap(RUNNING, Ordering::SeqCst) == NOTIFIED;
+        let lag = self.slot.loop_begins();
+        if let Some(lag) = lag.filter(|_| was_woken && self.is_measured()) {
+            self.slot.loop_lagged(lag);
+        }
+    }
+
+    fn is_measured(&self) -> bool {
+        self.slot.board().is_measured()
     }
 
     /// Take the wake-up back; the loop would see it again otherwise.
@@ -262,7 +278,11 @@ impl HandOff {
 
     /// The next exchange.
     pub(crate) fn next(&self) -> Option<Arrival> {
-        self.receiver.try_recv().ok()
+        let arrival = self.receiver.try_recv().ok()?;
+        if let Some(handed_over) = arrival.handed_over {
+            self.slot.handoff_waited(handed_over.elapsed());
+        }
+        Some(arrival)
     }
 
     /// Wake I/O threads that found the queue full.

@@ -29,6 +29,7 @@ use crate::control::{Leaving, Shared};
 use crate::deadline::{Clock, NEVER};
 use crate::default_fields::DefaultFields;
 use crate::listener::Listener;
+use crate::meter::Meter;
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -57,6 +58,8 @@ pub(crate) struct Thread<A> {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     clock: Clock,
+    /// There if somebody reads what it writes.
+    meter: Option<Rc<Meter>>,
     connections: Connections,
     scratch: RefCell<Box<[u8]>>,
     default_fields: RefCell<DefaultFields>,
@@ -78,12 +81,13 @@ pub(crate) struct Thread<A> {
 impl<A: Application> Thread<A> {
     pub(crate) fn new(application: A, shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> Rc<Self> {
         let default_fields = DefaultFields::new(shared.settings.date_header, &shared.settings.default_fields);
-        let connections = Connections::new(shared.slot.clone());
+        let (connections, meter) = (Connections::new(shared.slot.clone()), Meter::new(&shared.slot));
         Rc::new(Self {
             application,
             shared,
             mailbox,
             clock: Clock::new(),
+            meter,
             connections,
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
             default_fields: RefCell::new(default_fields),
@@ -116,6 +120,10 @@ impl<A: Application> Thread<A> {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(crate) fn meter(&self) -> Option<&Rc<Meter>> {
+        self.meter.as_ref()
     }
 
     /// Whether connections close behind their exchange.

@@ -18,6 +18,7 @@ pub mod forwarded;
 mod gate;
 mod io_thread;
 mod listener;
+mod meter;
 pub mod server;
 pub mod settings;
 mod stream;

@@ -69,8 +69,19 @@ pub struct Session {
     is_active: bool,
     /// The application is behind, and will ask for more.
     is_paused: bool,
+    /// Messages since somebody asked last.
+    moved: Moved,
     /// What messages in the output cost and their sender has not been told about, in bytes.
     uncredited: usize,
+}
+
+/// Messages that have moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// From the peer to the application.
+    pub received: u64,
+    /// From the application to the peer.
+    pub sent: u64,
 }
 
 impl Session {
@@ -86,6 +97,7 @@ impl Session {
             ping: 0,
             is_active: false,
             is_paused: false,
+            moved: Moved::default(),
             uncredited: 0,
         }
     }
@@ -93,6 +105,11 @@ impl Session {
     /// The name of the WebSocket.
     pub fn id(&self) -> ExchangeId {
         self.control.id()
+    }
+
+    /// How many messages were handed up, and how many queued, since this was asked last.
+    pub fn take_moved(&mut self) -> Moved {
+        std::mem::take(&mut self.moved)
     }
 
     /// Whether all is said: what is queued is to be written, and the carrier closed.
@@ -138,6 +155,7 @@ impl Session {
             Event::Message(message) => {
                 self.is_active = true;
                 if self.phase == Phase::Open {
+                    self.moved.received += 1;
                     self.is_paused = !self.control.push(message);
                 }
             }
@@ -198,6 +216,7 @@ impl Session {
 
     fn send(&mut self, message: Outgoing, output: &mut Output) {
         self.is_active = true;
+        self.moved.sent += 1;
         self.uncredited += message.cost();
         self.engine.send(message, output);
     }

@@ -192,7 +192,7 @@ impl EndpointThread {
             loop_thread.handoff().notify();
             return Ok(());
         }
-        let Arrival { incoming, connection } = arrival;
+        let Arrival { incoming, connection, .. } = arrival;
         // Only requests are asked of the switch.
         let Incoming::Http(exchange) = incoming else { return Ok(()) };
         let scope = self.scopes.build(py, &exchange.head, &connection)?;

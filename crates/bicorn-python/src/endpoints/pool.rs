@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
+use bicorn_server::Slot;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 use super::call::name_of;
 use super::job::{Job, Work};
 use super::lane::Current;
+use super::report::Figures;
 use super::roster::{Place, Roster};
 use super::stats::{CallStats, Functions};
 use super::thread::{self, Setup};
@@ -88,23 +90,11 @@ pub(super) struct Woken {
     beside: u32,
 }
 
-/// What can be told of the threads, for the log and for metrics.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Figures {
-    pub(crate) threads: usize,
-    pub(crate) busy: usize,
-    pub(crate) limit: usize,
-    pub(crate) queued: usize,
-    pub(crate) jobs: u64,
-    /// Sum over all jobs.
-    pub(crate) waited: Duration,
-}
-
 impl EndpointThreads {
     /// No thread yet: the first job brings the first.
     pub(crate) fn new(setup: Setup, limit: usize) -> Arc<Self> {
         let (sender, receiver) = bounded(QUEUE_JOBS);
-        Arc::new(Self {
+        let threads = Self {
             sender,
             receiver,
             // The tokens of anyio's default limiter.
@@ -121,7 +111,9 @@ impl EndpointThreads {
             functions: Functions::default(),
             watch: Watch::default(),
             setup: Arc::new(setup),
-        })
+        };
+        threads.report();
+        Arc::new(threads)
     }
 
     /// Whether an I/O thread may push.
@@ -149,6 +141,7 @@ impl EndpointThreads {
         if self.receiver.is_empty() {
             return;
         }
+        self.report();
         // Pairs with the fence in `fall_asleep`: either the sleeper sees the job, or it is seen asleep here.
         fence(Ordering::SeqCst);
         let mut needed = 0;
@@ -211,6 +204,10 @@ impl EndpointThreads {
         };
         self.last_patience.store(patience, Ordering::Relaxed);
         self.patience.store(patience, Ordering::Relaxed);
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        self.setup.loop_thread.slot()
     }
 
     pub(super) fn watch(&self) -> &Watch {
@@ -292,12 +289,14 @@ impl EndpointThreads {
         }
         let waited = u64::try_from(job.queued_at.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.waited.fetch_add(waited, Ordering::Relaxed);
+        self.report_job(Duration::from_nanos(waited));
         Some(job)
     }
 
     /// Sleep until woken, unless there is something to do. `None`: leave.
     fn fall_asleep(&self, place: &Place) -> Option<Woken> {
         self.roster.lie_down(place)?;
+        self.report();
         fence(Ordering::SeqCst);
         let gets_up = !self.receiver.is_empty() && self.roster.get_up(place);
         if !gets_up {
@@ -370,7 +369,7 @@ impl EndpointThreads {
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let threads = self.roster.places().len();
+        let threads = self.roster.threads();
         Figures {
             threads,
             busy: self.awake().min(threads),

@@ -23,6 +23,8 @@ pub(super) struct Roster {
     inner: Mutex<Inner>,
     /// Threads that are not asleep.
     awake: AtomicUsize,
+    /// Threads that there are.
+    threads: AtomicUsize,
     /// Threads that there may be.
     limit: AtomicUsize,
 }
@@ -64,7 +66,8 @@ impl Place {
 impl Roster {
     /// Nobody yet.
     pub(super) fn new(limit: usize) -> Self {
-        Self { inner: Mutex::default(), awake: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+        let (inner, awake, threads) = Default::default();
+        Self { inner, awake, threads, limit: AtomicUsize::new(limit) }
     }
 
     pub(super) fn set_limit(&self, limit: usize) {
@@ -73,6 +76,11 @@ impl Roster {
 
     pub(super) fn limit(&self) -> usize {
         self.limit.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Threads that there are.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.load(Ordering::Relaxed)
     }
 
     /// Threads that are not asleep.
@@ -93,6 +101,7 @@ impl Roster {
                 inner.next_id += 1;
                 let place = Arc::new(Place { id: inner.next_id, current: Mutex::default() });
                 inner.places.push(Arc::clone(&place));
+                self.threads.fetch_add(1, Ordering::Relaxed);
                 born.push(place);
             } else {
                 break;
@@ -110,7 +119,7 @@ impl Roster {
         if stays {
             inner.asleep.push(Sleeper { id: place.id, thread: std::thread::current() });
         } else {
-            inner.places.retain(|known| known.id != place.id);
+            self.give_up(place, &mut inner);
         }
         self.awake.fetch_sub(1, Ordering::SeqCst);
         stays.then_some(())
@@ -139,7 +148,7 @@ impl Roster {
             let is_superfluous = fell_asleep.elapsed() >= IDLE && inner.asleep.len() > 1;
             if is_superfluous || inner.is_stopping {
                 inner.asleep.retain(|sleeper| sleeper.id != place.id);
-                inner.places.retain(|known| known.id != place.id);
+                self.give_up(place, &mut inner);
                 return None;
             }
         }
@@ -148,9 +157,15 @@ impl Roster {
     /// A thread that was awake is no more; true if it was the last of all.
     pub(super) fn lose(&self, place: &Place) -> bool {
         let mut inner = lock(&self.inner);
-        inner.places.retain(|known| known.id != place.id);
+        self.give_up(place, &mut inner);
         self.awake.fetch_sub(1, Ordering::SeqCst);
         inner.places.is_empty()
+    }
+
+    /// A thread leaves.
+    fn give_up(&self, place: &Place, inner: &mut Inner) {
+        inner.places.retain(|known| known.id != place.id);
+        self.threads.store(inner.places.len(), Ordering::Relaxed);
     }
 
     /// What each thread works on.

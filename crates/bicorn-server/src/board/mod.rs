@@ -7,6 +7,8 @@
 //! and read for itself, nothing waits for it, and whatever stands in it can at worst be wrong. Counters of a slot live
 //! on when another worker takes it over; gauges begin again.
 
+mod figures;
+pub mod histogram;
 mod layout;
 mod slot;
 
@@ -14,7 +16,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use figures::{Counter, EndpointThreads, Method};
 pub use layout::{Cause, Protocol, State};
 pub use slot::Slot;
 
@@ -22,12 +26,14 @@ pub use slot::Slot;
 pub type Memory = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;
 
 /// What the first word of a board says. Changes with every change of the layout.
-const LAYOUT: u64 = u64::from_be_bytes(*b"bicorn\0\x01");
+const LAYOUT: u64 = u64::from_be_bytes(*b"bicorn\0\x02");
 
 /// The words of the header, by their place.
 const LAYOUT_WORD: usize = 0;
 const SLOTS_WORD: usize = 1;
 const DRAINING_WORD: usize = 2;
+const MEASURED_WORD: usize = 3;
+const CREATED_WORD: usize = 4;
 /// One word for each [`Cause`].
 const RESTART_WORDS: usize = 8;
 
@@ -57,6 +63,7 @@ impl Board {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too little memory for a board"));
         }
         words[SLOTS_WORD].store(slots as u64, Ordering::Relaxed);
+        words[CREATED_WORD].store(unix_milliseconds(), Ordering::Relaxed);
         // Behind everything else: whoever finds it finds the rest.
         words[LAYOUT_WORD].store(LAYOUT, Ordering::Release);
         Ok(Self { memory })
@@ -117,6 +124,21 @@ impl Board {
         self.header()[DRAINING_WORD].store(u64::from(is_draining), Ordering::Relaxed);
     }
 
+    /// Whether somebody wants to read more than workers and supervisor need themselves.
+    pub fn is_measured(&self) -> bool {
+        self.header()[MEASURED_WORD].load(Ordering::Relaxed) != 0
+    }
+
+    /// Have the servers that start from now on measure what they do.
+    pub fn measure(&self) {
+        self.header()[MEASURED_WORD].store(1, Ordering::Relaxed);
+    }
+
+    /// When the board was made: Unix time, in milliseconds.
+    pub fn created_at(&self) -> u64 {
+        self.header()[CREATED_WORD].load(Ordering::Relaxed)
+    }
+
     /// Note that a worker is replaced.
     pub fn count_restart(&self, cause: Cause) {
         self.header()[RESTART_WORDS + cause as usize].fetch_add(1, Ordering::Relaxed);
@@ -131,6 +153,11 @@ impl Board {
     fn slot_words(&self, start: usize) -> &[AtomicU64] {
         &self.memory.as_ref().as_ref()[start..start + slot::WORDS]
     }
+}
+
+fn unix_milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Board {

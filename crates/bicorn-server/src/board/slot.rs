@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Board, HEADER_WORDS, Protocol, State};
+use super::{Board, HEADER_WORDS, Protocol, State, figures, unix_milliseconds};
 
 /// The words of a slot, by their place.
 const STATE: usize = 0;
@@ -22,11 +22,15 @@ const LOOP_OWES: usize = 1;
 const TURN: usize = 2;
 const ACCEPTED: usize = 3;
 const REQUESTS: usize = 4;
+/// When the worker began to start: Unix time, in milliseconds.
+const STARTED_AT: usize = 5;
 /// One word for each [`Protocol`].
 const CONNECTIONS: usize = 8;
+/// The first word of what `figures.rs` has to say.
+pub(super) const FIGURES: usize = 16;
 
 /// Words of a slot: whole cache lines, so that workers do not write to the same one.
-pub(super) const WORDS: usize = 16;
+pub(super) const WORDS: usize = figures::END.next_multiple_of(8);
 
 /// A handle on the numbers of one worker.
 #[derive(Clone)]
@@ -57,52 +61,78 @@ impl Slot {
         self.index
     }
 
-    fn words(&self) -> &[AtomicU64] {
-        self.board.slot_words(self.start)
+    /// So many words from a place on.
+    pub(super) fn part(&self, place: usize, count: usize) -> &[AtomicU64] {
+        &self.board.slot_words(self.start)[place..place + count]
     }
 
     fn word(&self, place: usize) -> &AtomicU64 {
-        &self.words()[place]
+        &self.board.slot_words(self.start)[place]
+    }
+
+    pub(super) fn read(&self, place: usize) -> u64 {
+        self.word(place).load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, place: usize, value: u64) {
+        self.word(place).store(value, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, place: usize, amount: u64) {
+        self.word(place).fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// Take one from a gauge, which may have been cleared in between.
+    pub(super) fn lower(&self, place: usize) {
+        let lowered = |value: u64| value.checked_sub(1);
+        let _ = self.word(place).fetch_update(Ordering::Relaxed, Ordering::Relaxed, lowered);
+    }
+
+    /// When the worker began to start: Unix time, in milliseconds; 0 if nobody said so.
+    pub fn started_at(&self) -> u64 {
+        self.read(STARTED_AT)
     }
 
     /// Where its worker is in its life.
     pub fn state(&self) -> State {
-        State::of(self.word(STATE).load(Ordering::Relaxed))
+        State::of(self.read(STATE))
     }
 
     /// Say where the worker is in its life. Before it starts, and once the slot is free, nothing is left of the
     /// gauges of whoever had it before, however that one has ended.
     pub fn set_state(&self, state: State) {
         if matches!(state, State::Free | State::Starting) {
-            for gauge in
-                [LOOP_OWES].into_iter().chain(Protocol::ALL.map(|protocol| CONNECTIONS + protocol as usize))
-            {
-                self.word(gauge).store(0, Ordering::Relaxed);
+            let connections = Protocol::ALL.map(|protocol| CONNECTIONS + protocol as usize);
+            for gauge in [LOOP_OWES].into_iter().chain(connections).chain(figures::GAUGES) {
+                self.set(gauge, 0);
             }
         }
-        self.word(STATE).store(state as u64, Ordering::Relaxed);
+        if state == State::Starting {
+            self.set(STARTED_AT, unix_milliseconds());
+        }
+        self.set(STATE, state as u64);
     }
 
     /// A connection was accepted.
     pub fn connection_opened(&self, protocol: Protocol) {
-        self.word(ACCEPTED).fetch_add(1, Ordering::Relaxed);
-        self.word(CONNECTIONS + protocol as usize).fetch_add(1, Ordering::Relaxed);
+        self.add(ACCEPTED, 1);
+        self.add(CONNECTIONS + protocol as usize, 1);
     }
 
     /// From now on something else is spoken on a connection.
     pub fn connection_became(&self, before: Protocol, now: Protocol) {
         self.connection_closed(before);
-        self.word(CONNECTIONS + now as usize).fetch_add(1, Ordering::Relaxed);
+        self.add(CONNECTIONS + now as usize, 1);
     }
 
     /// A connection is gone.
     pub fn connection_closed(&self, protocol: Protocol) {
-        lower(self.word(CONNECTIONS + protocol as usize));
+        self.lower(CONNECTIONS + protocol as usize);
     }
 
     /// Open connections on which this is spoken.
     pub fn connections(&self, protocol: Protocol) -> u64 {
-        self.word(CONNECTIONS + protocol as usize).load(Ordering::Relaxed)
+        self.read(CONNECTIONS + protocol as usize)
     }
 
     /// Open connections.
@@ -112,28 +142,28 @@ impl Slot {
 
     /// Connections that were ever accepted.
     pub fn accepted(&self) -> u64 {
-        self.word(ACCEPTED).load(Ordering::Relaxed)
+        self.read(ACCEPTED)
     }
 
     /// The application has completed a response.
     pub fn count_response(&self) {
-        self.word(REQUESTS).fetch_add(1, Ordering::Relaxed);
+        self.add(REQUESTS, 1);
     }
 
     /// Responses that applications have ever completed.
     pub fn responses(&self) -> u64 {
-        self.word(REQUESTS).load(Ordering::Relaxed)
+        self.read(REQUESTS)
     }
 
     /// How often the loop has begun to work.
     pub fn turn(&self) -> u64 {
-        self.word(TURN).load(Ordering::Relaxed)
+        self.read(TURN)
     }
 
     /// The loop was woken. `turn` is what [`Slot::turn`] said before it was decided to wake it: if the loop has begun
     /// since, this is too late and means nothing.
     pub fn loop_woken(&self, turn: u64) {
-        self.word(LOOP_OWES).store(Owed { turn, since: now() }.word(), Ordering::Relaxed);
+        self.set(LOOP_OWES, Owed { turn, since: now() }.word());
     }
 
     /// The loop begins to work, and owes the next turn from now on. How long it took since it was woken, if it was.
@@ -141,21 +171,21 @@ impl Slot {
     /// Called by the loop thread alone.
     pub fn loop_begins(&self) -> Option<Duration> {
         let (before, now) = (self.turn(), now());
-        let owed = Owed::of(self.word(LOOP_OWES).load(Ordering::Relaxed));
+        let owed = Owed::of(self.read(LOOP_OWES));
         let turn = before.wrapping_add(1);
-        self.word(TURN).store(turn, Ordering::Relaxed);
-        self.word(LOOP_OWES).store(Owed { turn, since: now }.word(), Ordering::Relaxed);
+        self.set(TURN, turn);
+        self.set(LOOP_OWES, Owed { turn, since: now }.word());
         owed.filter(|owed| owed.is_of(before)).map(|owed| since(owed, now))
     }
 
     /// The loop has nothing more to do. Called by the loop thread alone, before anybody may wake it again.
     pub fn loop_rests(&self) {
-        self.word(LOOP_OWES).store(0, Ordering::Relaxed);
+        self.set(LOOP_OWES, 0);
     }
 
     /// For how long the loop has owed a turn: it was woken and has not begun, or it has begun and not come to an end.
     pub fn loop_stalled_for(&self) -> Duration {
-        let owed = Owed::of(self.word(LOOP_OWES).load(Ordering::Relaxed));
+        let owed = Owed::of(self.read(LOOP_OWES));
         owed.filter(|owed| owed.is_of(self.turn())).map_or(Duration::ZERO, |owed| since(owed, now()))
     }
 }
@@ -209,11 +239,6 @@ fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// Take one from a gauge, which may have been cleared in between.
-fn lower(gauge: &AtomicU64) {
-    let _ = gauge.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| value.checked_sub(1));
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@
 //! ```
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bicorn_http::websocket::session::Session;
+use bicorn_http::websocket::session::{Moved, Session};
 use bicorn_http::{Action, ExchangeId, Output};
 
 use super::socket::Socket;
@@ -19,6 +20,7 @@ use super::{LINGER, LINGER_BYTES, Step};
 use crate::application::Application;
 use crate::deadline::{Clock, NEVER};
 use crate::io_thread::Thread;
+use crate::meter::Meter;
 
 /// A WebSocket and its socket.
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Connection {
     ) {
         if exchange == self.session.id() {
             self.session.command(action, || thread.clock().now(), &mut self.output);
+            count_messages(&mut self.session, thread.meter());
         }
     }
 
@@ -99,6 +102,7 @@ impl Connection {
         }
         loop {
             self.unread.feed(&mut self.session, || thread.clock().now(), &mut self.output);
+            count_messages(&mut self.session, thread.meter());
             if self.write(context).is_err() || self.finish(context, thread).is_ready() {
                 self.session.lose();
                 return Poll::Ready(Step::Over);
@@ -160,6 +164,7 @@ impl Connection {
                 let mut input = &scratch[..read];
                 self.session.read(&mut input, || thread.clock().now(), &mut self.output);
                 self.unread.keep(input);
+                count_messages(&mut self.session, thread.meter());
                 // It may have brought a message, as a head may bring an exchange.
                 thread.count_handed_over();
             }
@@ -223,6 +228,14 @@ impl Connection {
     pub(super) fn abandon(&mut self) {
         self.socket.announce_close();
         self.session.lose();
+    }
+}
+
+/// Have the metrics know of the messages that a session has moved since this was called last.
+pub(super) fn count_messages(session: &mut Session, meter: Option<&Rc<Meter>>) {
+    let Moved { received, sent } = session.take_moved();
+    if let Some(meter) = meter {
+        meter.count_messages(received, sent);
     }
 }
 

@@ -32,6 +32,7 @@ use super::{LINGER_BYTES, Seed, Step, http2};
 use crate::application::{Application, ConnectionInfo, Notice};
 use crate::deadline::NEVER;
 use crate::io_thread::Thread;
+use crate::meter::Measure;
 use wait::Wait;
 
 /// Bytes of later requests that are read ahead while one is answered: enough to notice the peer's FIN behind
@@ -57,6 +58,8 @@ pub(crate) struct Connection {
     phase: Phase,
     /// The exchange in flight, until its response is complete or given up.
     control: Option<InFlight>,
+    /// The same for the metrics, until the socket has all of the response.
+    measure: Option<Measure>,
     /// What the hand-off had no place for yet.
     waiting: Option<Waiting>,
     /// The WebSocket that the application has accepted: the connection is to become its conversation.
@@ -95,6 +98,7 @@ impl Connection {
             engine: http1::Connection::new(limits),
             phase: Phase::Open,
             control: None,
+            measure: None,
             waiting: None,
             session: None,
             first_serial,
@@ -206,6 +210,9 @@ impl Connection {
             control.written(self.uncredited - still_queued);
         }
         self.uncredited = still_queued;
+        if self.control.is_none() && self.is_written() {
+            self.measure = None;
+        }
         Ok(())
     }
 

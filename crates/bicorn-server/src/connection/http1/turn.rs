@@ -50,6 +50,9 @@ impl Connection {
                     if let Some(arrival) = &mut arrival {
                         arrival.push(content);
                     }
+                    if let Some(measure) = &self.measure {
+                        measure.received(content.len());
+                    }
                 }
                 Some(Event::End) => {
                     if let Some(arrival) = &mut arrival {
@@ -80,6 +83,7 @@ impl Connection {
     }
 
     fn begin<A: Application>(&mut self, head: RequestHead, has_content: bool, thread: &Thread<A>) {
+        self.measure = thread.meter().map(|meter| meter.begin(head.method()));
         let Some(head) = self.take_upgrade(head, thread) else { return };
         let id = ExchangeId { connection: self.key, serial: thread.next_serial() };
         let (exchange, control) = Exchange::new(head, id, Arc::clone(thread.mailbox()));
@@ -140,6 +144,12 @@ impl Connection {
 
     fn respond<A: Application>(&mut self, part: ResponsePart, thread: &Thread<A>) {
         self.uncredited += part.body.cost();
+        if let Some(measure) = &mut self.measure {
+            if let Some(head) = &part.head {
+                measure.answered(head.status());
+            }
+            measure.sent(part.body.len());
+        }
         let progress =
             thread.with_default_fields(|defaults| self.engine.respond(part, defaults, &mut self.output));
         match progress {
@@ -186,11 +196,23 @@ impl Connection {
         let is_foreign =
             error == PeerError::Protocol && !self.has_served && thread.settings().http2.is_some();
         if !is_foreign {
+            self.measure_refusal(error.status(), thread);
             thread.with_default_fields(|defaults| self.engine.refuse(error, defaults, &mut self.output));
         }
         self.give_up_exchange();
         self.unread = Vec::new();
         self.must_linger = true;
         self.phase = Phase::Closing;
+    }
+
+    /// Have the metrics know of an answer of the server's own: to the request in flight, or to what was none.
+    fn measure_refusal<A: Application>(&mut self, status: u16, thread: &Thread<A>) {
+        if let Some(measure) = self.measure.as_mut().filter(|measure| !measure.is_answered()) {
+            measure.answered(status);
+        } else if self.control.is_none()
+            && let Some(meter) = thread.meter()
+        {
+            meter.count_refused(status);
+        }
     }
 }

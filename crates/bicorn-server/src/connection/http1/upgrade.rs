@@ -80,6 +80,9 @@ impl Connection {
             return;
         };
         let Pending { offer, control } = *pending;
+        if let Some(measure) = &mut self.measure {
+            measure.answered(101);
+        }
         let (lines, agreement) = handshake::accept(&offer, &settings.engine);
         thread.with_default_fields(|defaults| {
             self.engine.switch_protocol(&lines, defaults, head, &mut self.output);

@@ -37,11 +37,15 @@ impl Connection {
         thread: &Thread<A>,
     ) {
         let (parts, receive) = request.into_parts();
+        let mut measure = thread.meter().map(|meter| meter.begin(parts.method.as_str().as_bytes()));
         let (head, offer) = match taken(&parts, thread.settings().limits) {
             Ok(taken) => taken,
             Err(error) => {
                 if let Some((response, content)) = self.refusal(error, parts.method == "HEAD", thread) {
                     Stream::refuse(&mut respond, response, content);
+                }
+                if let Some(measure) = &mut measure {
+                    measure.answered(error.status());
                 }
                 return;
             }
@@ -58,7 +62,7 @@ impl Connection {
             (Waiting::Exchange(exchange), InFlight::Exchange(control))
         };
         let waker = self.ready.waker(serial);
-        let parts = Parts { control, respond, receive, waker, is_head, expects_continue, now };
+        let parts = Parts { control, measure, respond, receive, waker, is_head, expects_continue, now };
         let mut stream = Box::new(Stream::new(parts));
         // All content that came along is one event, and nobody hears of a request that was withdrawn.
         if let Err(lost) = stream.receive(now) {

@@ -54,9 +54,10 @@ impl Connection {
         if !self.streams.get_mut(&serial).is_some_and(is_handshake) {
             return;
         }
-        let Some(Carried::Exchange(stream)) = self.streams.remove(&serial) else { return };
+        let Some(Carried::Exchange(mut stream)) = self.streams.remove(&serial) else { return };
+        stream.measure_answer(200);
         let Some((Pending { offer, control }, accepting)) = stream.into_handshake() else { return };
-        let Accepting { mut respond, receive, waker, early } = accepting;
+        let Accepting { mut respond, behind } = accepting;
         let (lines, agreement) = handshake::accept(&offer, &settings.engine);
         let engine = websocket::Connection::new(settings.engine, agreement);
         let mut session = Session::new(engine, control, settings.keep_alive, thread.clock().now());
@@ -65,7 +66,7 @@ impl Connection {
         // An error says that the stream is over.
         let begun = response.and_then(|response| respond.send_response(response, false).ok());
         let Some(send) = begun else { return session.lose() };
-        let tunnel = Tunnel::new(session, send, receive, waker, early);
+        let tunnel = Tunnel::new(session, send, behind, thread.meter().cloned());
         self.streams.insert(serial, Carried::WebSocket(Box::new(tunnel)));
         // Its first frames may be there.
         self.ready.push(serial);

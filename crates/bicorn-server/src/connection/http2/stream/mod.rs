@@ -31,6 +31,7 @@ use outbox::Outbox;
 pub(super) use tunnel::Tunnel;
 
 use crate::connection::in_flight::{InFlight, Pending};
+use crate::meter::Measure;
 
 /// Content that one stream may hand over before another gets a turn: one frame of usual size.
 pub(super) const SHARE_BYTES: usize = 16 * 1024;
@@ -80,6 +81,8 @@ enum Writing {
 pub(super) struct Stream {
     /// The application's side; `None` once its response is complete.
     control: Option<InFlight>,
+    /// The same for the metrics.
+    measure: Option<Measure>,
     respond: SendResponse<Bytes>,
     /// There once the head is sent.
     send: Option<SendStream<Bytes>>,
@@ -117,6 +120,7 @@ pub(super) struct Turn {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) control: InFlight,
+    pub(super) measure: Option<Measure>,
     pub(super) respond: SendResponse<Bytes>,
     pub(super) receive: RecvStream,
     pub(super) waker: Waker,
@@ -129,6 +133,12 @@ pub(super) struct Parts {
 #[derive(Debug)]
 pub(super) struct Accepting {
     pub(super) respond: SendResponse<Bytes>,
+    pub(super) behind: Behind,
+}
+
+/// What follows the head of a handshake.
+#[derive(Debug)]
+pub(super) struct Behind {
     pub(super) receive: RecvStream,
     pub(super) waker: Waker,
     pub(super) early: Vec<u8>,
@@ -153,9 +163,10 @@ fn ask_for_credit(send: &mut SendStream<Bytes>, wanted: usize, waker: &Waker) ->
 
 impl Stream {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { control, respond, receive, waker, is_head, expects_continue, now } = parts;
+        let Parts { control, measure, respond, receive, waker, is_head, expects_continue, now } = parts;
         Self {
             control: Some(control),
+            measure,
             respond,
             send: None,
             receive,
@@ -207,6 +218,7 @@ impl Stream {
                     if let Some(arrival) = &mut arrival {
                         self.unreleased += bytes.len();
                         arrival.push(&bytes);
+                        self.measure.iter().for_each(|measure| measure.received(bytes.len()));
                     } else {
                         self.drained += bytes.len() as u64;
                         // It cannot be more than arrived.
@@ -239,6 +251,13 @@ impl Stream {
         }
     }
 
+    /// Have the metrics know what the request is answered with.
+    pub(super) fn measure_answer(&mut self, status: u16) {
+        if let Some(measure) = &mut self.measure {
+            measure.answered(status);
+        }
+    }
+
     /// Whether the application has not decided about a WebSocket.
     pub(super) fn is_handshake(&self) -> bool {
         self.control.as_ref().is_some_and(InFlight::is_handshake) && !self.has_begun_answer()
@@ -250,7 +269,8 @@ impl Stream {
         else {
             return None;
         };
-        Some((*pending, Accepting { respond, receive, waker, early }))
+        let behind = Behind { receive, waker, early };
+        Some((*pending, Accepting { respond, behind }))
     }
 
     /// The application took content: the peer may send as much again.

@@ -38,7 +38,11 @@ impl Stream {
     ) -> Result<(), Broken> {
         let ResponsePart { head, body, trailers, last, is_whole: _ } = part;
         if let (Some(head), Writing::Awaiting) = (head, &self.writing) {
+            self.measure_answer(head.status());
             self.send_head(head, last && body.is_empty() && trailers.is_none(), defaults)?;
+        }
+        if let Some(measure) = &self.measure {
+            measure.sent(body.len());
         }
         match &mut self.writing {
             Writing::Awaiting => return Err(Broken),
@@ -93,6 +97,7 @@ impl Stream {
 
     /// Answer with a response of the server's own in the application's place.
     pub(in crate::connection::http2) fn answer(&mut self, response: Response<()>, content: Bytes) {
+        self.measure_answer(response.status().as_u16());
         Self::refuse(&mut self.respond, response, content);
     }
 
@@ -142,6 +147,7 @@ impl Stream {
 
     fn complete(&mut self) {
         self.writing = Writing::Complete;
+        self.measure = None;
         // Frames for a WebSocket that was denied are awaited by nobody: h2 tells the peer to stop.
         self.is_request_complete |= self.control.take().is_some_and(|control| control.is_handshake());
         if !self.is_request_complete && self.unreleased > 0 {

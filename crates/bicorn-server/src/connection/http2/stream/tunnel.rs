@@ -9,6 +9,7 @@
 //! (`bicorn_http::websocket::session`) knows what is said; here its bytes are moved. The peer gets new credit for what
 //! the session has taken: a WebSocket whose application is behind keeps its own window shut and nobody else's.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bicorn_http::http1::connection::DRAIN_BYTES;
@@ -17,14 +18,16 @@ use bicorn_http::{Action, Output};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 
-use super::{Fed, Lost, SHARE_BYTES, Turn, ask_for_credit};
-use crate::connection::websocket::Unread;
+use super::{Behind, Fed, Lost, SHARE_BYTES, Turn, ask_for_credit};
+use crate::connection::websocket::{Unread, count_messages};
 use crate::deadline::NEVER;
+use crate::meter::Meter;
 
 /// A WebSocket and its stream.
 #[derive(Debug)]
 pub(in crate::connection::http2) struct Tunnel {
     session: Session,
+    meter: Option<Rc<Meter>>,
     output: Output,
     unread: Unread,
     phase: Phase,
@@ -53,12 +56,13 @@ impl Tunnel {
     pub(in crate::connection::http2) fn new(
         session: Session,
         send: SendStream<Bytes>,
-        receive: RecvStream,
-        waker: Waker,
-        early: Vec<u8>,
+        behind: Behind,
+        meter: Option<Rc<Meter>>,
     ) -> Self {
+        let Behind { receive, waker, early } = behind;
         Self {
             session,
+            meter,
             output: Output::default(),
             unread: Unread::new(early),
             phase: Phase::Open,
@@ -80,10 +84,14 @@ impl Tunnel {
             match self.receive.poll_data(&mut context) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(bytes))) => self.take(&bytes, now),
-                Poll::Ready(Some(Err(error))) => return Err(Lost::because(error.reason())),
+                Poll::Ready(Some(Err(error))) => {
+                    count_messages(&mut self.session, self.meter.as_ref());
+                    return Err(Lost::because(error.reason()));
+                }
                 Poll::Ready(None) => self.is_peer_finished = true,
             }
         }
+        count_messages(&mut self.session, self.meter.as_ref());
         self.finish();
         match self.send.poll_reset(&mut context) {
             Poll::Pending => Ok(()),
@@ -161,6 +169,7 @@ impl Tunnel {
     ) -> bool {
         let gives_up = matches!(action, Action::Close) && !self.session.is_over();
         self.session.command(action, now, &mut self.output);
+        count_messages(&mut self.session, self.meter.as_ref());
         if gives_up && self.session.is_over() {
             self.phase = Phase::Aborting;
         }
