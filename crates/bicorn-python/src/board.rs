@@ -119,6 +119,11 @@ impl Board {
 const MAX_SLOTS: usize = 4096;
 
 impl Board {
+    /// What stands on it.
+    pub(crate) fn board(&self) -> &board::Board {
+        &self.board
+    }
+
     /// A slot that the caller says there is.
     pub(crate) fn slot(&self, index: usize) -> PyResult<Slot> {
         let slots = self.board.slots();

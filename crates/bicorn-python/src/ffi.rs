@@ -26,6 +26,14 @@ pub(crate) fn duplicate(fd: RawFd) -> io::Result<File> {
     Ok(File::from(owned))
 }
 
+/// The same for several of them.
+///
+/// # Errors
+/// One of them is not open, or none is free.
+pub(crate) fn duplicates(fds: Vec<RawFd>) -> io::Result<Vec<OwnedFd>> {
+    fds.into_iter().map(|fd| duplicate(fd).map(OwnedFd::from)).collect()
+}
+
 /// Bytes that were written to a socket and that the peer has not acknowledged (`SIOCOUTQ`).
 #[cfg(target_os = "linux")]
 pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> Option<usize> {

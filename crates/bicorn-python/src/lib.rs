@@ -9,6 +9,7 @@
 //! imports and logging set-up live in Python because they are not.
 #![deny(unsafe_code)]
 
+mod admin;
 mod application;
 mod asgi;
 mod awaitable;
@@ -32,6 +33,8 @@ use pyo3::prelude::*;
 /// All that Python sees.
 #[pymodule(gil_used = false)]
 mod _bicorn {
+    #[pymodule_export]
+    use crate::admin::AdminListener;
     #[pymodule_export]
     use crate::asgi::disconnect::ClientDisconnected;
     #[pymodule_export]

@@ -1,6 +1,6 @@
 //! `HttpServer`: the handle that `bicorn.server` holds.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 
 use bicorn_http::ResponseHead;
@@ -13,11 +13,11 @@ use crate::application::PythonApplication;
 use crate::asgi::scope::ScopeFacts;
 use crate::board::Board;
 use crate::endpoints::lane::{GivenRoute, Guard, Lanes};
-use crate::endpoints::pool::Figures;
 use crate::endpoints::thread::Gone;
 use crate::endpoints::tokens::Tokens;
-use crate::endpoints::{Call, EndpointThreads, Job, Setup};
+use crate::endpoints::{Call, EndpointThreads, Figures, Job, Setup};
 use crate::event_loop::EventLoop;
+use crate::ffi;
 use crate::handoff::{HandOff, lock};
 use crate::logging::{AccessLogTarget, Logs};
 use crate::loop_thread::{Links, LoopLimits, LoopThread, Parts};
@@ -100,10 +100,7 @@ impl HttpServer {
         let server = slf.get();
         let drain = slf.getattr("_drain")?;
         server.loop_thread.set_loop(EventLoop::new(event_loop, &drain, &slf.getattr("_flush")?)?)?;
-        let sockets: Vec<OwnedFd> = listeners
-            .into_iter()
-            .map(|fd| crate::ffi::duplicate(fd).map(OwnedFd::from))
-            .collect::<Result<_, _>>()?;
+        let sockets = ffi::duplicates(listeners)?;
         server.watch(event_loop, context, &slf.getattr("_wake")?, &drain)?;
         let application = PythonApplication {
             handoff: Arc::clone(server.loop_thread.handoff()),

@@ -7,6 +7,7 @@
 
 mod acceptor;
 pub mod access_log;
+mod admin;
 pub mod application;
 pub mod board;
 mod connection;
@@ -25,6 +26,7 @@ mod stream;
 pub mod tls;
 mod transport;
 
+pub use admin::Admin;
 pub use application::{Application, ConnectionInfo, Notice, PeerAddress, ServerAddress};
 pub use board::{Board, Slot};
 pub use server::Server;

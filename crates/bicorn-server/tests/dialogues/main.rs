@@ -4,6 +4,7 @@
 //! One binary, so that the tests link once. Nothing sleeps: each step waits for a byte, an exchange or a
 //! notice, and gives up after [`waiting::PATIENCE`].
 
+mod admin;
 mod application;
 mod backpressure;
 mod board;
@@ -19,6 +20,7 @@ mod http2_flow;
 mod interim;
 mod leaving;
 mod listeners;
+mod metrics;
 mod panics;
 mod pipelining;
 mod running;

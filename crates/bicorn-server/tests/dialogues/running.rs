@@ -72,12 +72,26 @@ impl Running {
         Self::on(listener.into(), address, bare_settings(), hook)
     }
 
+    /// A server that others see in this slot.
+    pub(crate) fn in_slot(slot: Slot) -> Self {
+        Self::in_slot_with_hook(slot, Box::new(|_| ()))
+    }
+
+    /// The same with a hook.
+    pub(crate) fn in_slot_with_hook(slot: Slot, hook: Hook) -> Self {
+        let (listener, address) = listen();
+        Self::seen_in(slot, listener.into(), address, bare_settings(), hook)
+    }
+
     /// A server on a socket of the test's.
     pub(crate) fn on(socket: OwnedFd, address: SocketAddr, settings: Settings, hook: Hook) -> Self {
+        Self::seen_in(Slot::alone(), socket, address, settings, hook)
+    }
+
+    fn seen_in(slot: Slot, socket: OwnedFd, address: SocketAddr, settings: Settings, hook: Hook) -> Self {
         let (sender, calls) = mpsc::channel();
         let (socket_sender, sockets) = mpsc::channel();
         let (notice_sender, notices) = mpsc::channel();
-        let slot = Slot::alone();
         let application = Passing::new(sender, socket_sender, notice_sender, hook);
         let server =
             Server::start(&application, settings, slot.clone(), vec![socket]).expect("the socket is good");
@@ -124,6 +138,12 @@ impl Running {
         wait_until(|| self.server.connections() == 0);
     }
 
+    /// Leave, and wait until the server has seen it.
+    pub(crate) fn wait_until_empty_after(&self, client: Client) {
+        drop(client);
+        self.wait_until_empty();
+    }
+
     /// Connect, ask for something and take the exchange.
     pub(crate) fn ask(&self, request: &str) -> (Client, Call) {
         let mut client = self.connect();
@@ -146,7 +166,7 @@ impl Running {
 }
 
 /// A listening socket of a free port.
-fn listen() -> (TcpListener, SocketAddr) {
+pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     // The standard library has no say in the length of the queue.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.expect("a runtime can be made");
