@@ -57,7 +57,7 @@ impl Listener {
 
 #[expect(
     deprecated,
-    reason = "it is unsound for types that may lose their descriptor, and a listener owns it; the other one is unsafe"
+    reason = "it is unsound for types that may lose their descriptor, and a listener owns it; the other one has its caller vouch for that"
 )]
 fn registered<L: AsRawFd>(listener: L) -> io::Result<AsyncFd<L>> {
     AsyncFd::with_interest(listener, Interest::READABLE)
