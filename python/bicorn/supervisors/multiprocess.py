@@ -10,6 +10,7 @@ It serves nothing by itself, and has no thread: with `--preload` workers are for
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import logging
 import math
@@ -134,7 +135,7 @@ class Multiprocess(SignalAnswers):
         self.config.load_app()
         if threading.active_count() > 1:
             names = ", ".join(thread.name for thread in threading.enumerate()[1:])
-            logger.warning("workers have no threads that the app starts while it is imported: %s", names)
+            logger.warning("the app starts threads while it is imported, which workers do not have: %s", names)
         # Objects that are not looked at stay in memory that all workers share.
         gc.collect()
         gc.freeze()
@@ -189,8 +190,7 @@ class Multiprocess(SignalAnswers):
     def join_all(self) -> None:
         """Wait until every worker has ended; SIGINT ends them at once."""
         for process in self._all:
-            if process.exitcode is None:
-                logger.info("Waiting for child process [%s]", process.pid)
+            logger.info("Waiting for child process [%s]", process.pid)
             while process.exitcode is None:
                 self._sleep()
                 self.handle_signals()
@@ -291,7 +291,7 @@ class Multiprocess(SignalAnswers):
         place = Place(self._board, slot, self._admin_sockets)
         process = Process(self.config, target=self.target, sockets=self.sockets, place=place)
         process.generation = self._replacements.generation
-        process.worker.leave_supervisor = self._leave_in_child
+        process.worker.leave_supervisor = functools.partial(self._leave_in_child, process)
         self._board.set_state(slot, "starting")
         try:
             process.start()
@@ -309,7 +309,7 @@ class Multiprocess(SignalAnswers):
         process.early_deaths = early_deaths
         self.processes.append(process)
 
-    def _leave_in_child(self) -> None:
+    def _leave_in_child(self, child: Process) -> None:
         """Give up, in a forked child, what belongs to the supervisor."""
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
@@ -318,9 +318,8 @@ class Multiprocess(SignalAnswers):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         self._waker.close()
         self.should_exit.close()
-        # Whoever has the supervisor's end of a connection keeps its worker from hearing that the supervisor is gone.
-        for process in self._all:
-            process.close()
+        for process in (child, *self._all):
+            process.close_supervisor_ends()
 
     @property
     def has_room_for_leaving(self) -> bool:

@@ -254,8 +254,13 @@ class Process:
 
     def close(self) -> None:
         """Give up what connects to it; if it still runs, it will drain and end."""
-        self.parent_conn.close()
+        self.close_supervisor_ends()
         self.child_conn.close()
+        self.pulse.theirs.close()
+
+    def close_supervisor_ends(self) -> None:
+        """Give up what is the supervisor's; a forked child must, or nobody would notice that the supervisor is gone."""
+        self.parent_conn.close()
         self.pulse.close()
         if self._pidfd is not None:
             os.close(self._pidfd)

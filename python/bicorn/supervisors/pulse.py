@@ -57,6 +57,5 @@ class Pulse:
         return self._ours.closed
 
     def close(self) -> None:
-        """Give up both ends."""
+        """Give up the supervisor's end."""
         self._ours.close()
-        self.theirs.close()
