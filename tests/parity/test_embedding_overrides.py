@@ -250,7 +250,9 @@ PROGRAMS = {
 
 def outcome(server_name: str, program: str, number: int) -> tuple[int, str]:
     """Run a program, send it a signal once it serves, and return its exit code and what it printed."""
+    # The first line: what runs in the background of a shell inherits that Ctrl+C is ignored.
     code = f"""
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)
 import asyncio, threading, bicorn
 from tests.apps import hello as app
 server = bicorn.Server(bicorn.Config(app, port=0, lifespan="off"))
