@@ -50,7 +50,6 @@ impl Stream {
     }
 
     /// Write by a system call on the descriptor: `call` is tried once that takes bytes.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the system calls are Linux'"))]
     pub(crate) fn poll_write_with(
         &self,
         context: &mut Context<'_>,
