@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bicorn.constants import STARTUP_FAILURE
 from bicorn.logging import style
+from bicorn.socket_file import SocketFile
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -66,9 +67,7 @@ class ListenerGroup:
         self.sockets = tuple(sockets)
         self._http_server = http_server
         self._wait_until = wait_until
-        self._uds = uds
-        self._has_warned = False
-        self._inode = None if uds is None else os.stat(uds).st_ino
+        self._file = None if uds is None else SocketFile(uds)
 
     def close(self) -> None:
         """Take no new connections, on no listener of the server; those already completed are served."""
@@ -78,27 +77,13 @@ class ListenerGroup:
         for listener in self.sockets:
             listener.close()
         self.sockets = ()
-        if self._uds is not None:
-            with suppress(OSError):
-                # Another server may have put its own file there.
-                if os.stat(self._uds).st_ino == self._inode:
-                    os.remove(self._uds)
+        if self._file is not None:
+            self._file.remove()
 
     def check_path(self) -> None:
-        """Warn, once, when the file of a Unix socket is gone: nobody can connect any more, and no error tells."""
-        if self._uds is None or not self.sockets or self._has_warned:
-            return
-        try:
-            is_there = os.stat(self._uds).st_ino == self._inode
-        except OSError:
-            is_there = False
-        if not is_there:
-            self._has_warned = True
-            logger.warning(
-                "unix socket %s was removed or replaced: open connections are served, but nobody can connect; "
-                "restart to make it anew",
-                self._uds,
-            )
+        """Warn, once, when the file of a Unix socket is gone."""
+        if self._file is not None and self.sockets:
+            self._file.check()
 
     async def wait_closed(self) -> None:
         """Wait until nothing is accepted any more."""
@@ -278,6 +263,12 @@ def bind_admin(config: Config) -> list[socket.socket]:
     where = address if "/" in address else "http://{}:{}".format(*_shown(listener))
     logger.info("Management listener running on %s", where)
     return [listener]
+
+
+def admin_file(config: Config) -> SocketFile | None:
+    """Return the file of the management listener that was just bound, if it has one."""
+    address = config.admin_bind
+    return SocketFile(address) if address is not None and "/" in address else None
 
 
 def _shown(listener: socket.socket) -> tuple[str, int]:

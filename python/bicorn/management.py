@@ -6,17 +6,16 @@ that begins, and what the server says of itself.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bicorn._bicorn import Board
-from bicorn.listeners import bind_admin
+from bicorn.listeners import admin_file, bind_admin
 from bicorn.signals import signals_blocked
 
 if TYPE_CHECKING:
     from bicorn._bicorn import AdminListener
     from bicorn.config import Config
+    from bicorn.socket_file import SocketFile
     from bicorn.supervised import Supervised
 
 
@@ -28,7 +27,7 @@ class Management:
         self.board: Board | None = None
         self.slot = 0
         self._listener: AdminListener | None = None
-        self._uds: tuple[str, int] | None = None
+        self._file: SocketFile | None = None
 
     def start(self, config: Config, supervised: Supervised | None) -> None:
         """Show figures from here on: to the supervisor, and to whoever asks the management listener.
@@ -42,8 +41,7 @@ class Management:
         elif config.admin_bind is not None:
             listeners = bind_admin(config)
             self.board = Board(1)
-            if "/" in config.admin_bind:
-                self._uds = config.admin_bind, os.stat(config.admin_bind).st_ino
+            self._file = admin_file(config)
         else:
             return
         self.set_state("starting")
@@ -71,10 +69,6 @@ class Management:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        if self._uds is not None:
-            path, inode = self._uds
-            self._uds = None
-            with suppress(OSError):
-                # Another server may have put its own file there.
-                if os.stat(path).st_ino == inode:
-                    os.remove(path)
+        if self._file is not None:
+            self._file.remove()
+            self._file = None

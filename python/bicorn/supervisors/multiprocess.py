@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 from bicorn._bicorn import Board
 from bicorn._subprocess import is_forked
 from bicorn.constants import STARTUP_FAILURE
-from bicorn.listeners import bind_admin
+from bicorn.listeners import admin_file, bind_admin
 from bicorn.logging import style
+from bicorn.socket_file import SocketFile
 from bicorn.supervisors.deaths import OutOfMemoryKills, describe_exit, early_deaths, respawn_delay
 from bicorn.supervisors.process import KILL_GRACE_SECONDS, Process, split_arguments
 from bicorn.supervisors.replacements import Replacements
@@ -88,6 +89,9 @@ class Multiprocess(SignalAnswers):
         self._out_of_memory = OutOfMemoryKills()
         self._board = Board(min(max(MIN_SLOTS, SLOTS_A_WORKER * config.workers), MAX_SLOTS))
         self._admin_sockets: list[socket.socket] = []
+        # Of Unix sockets: the service's, and the management listener's.
+        self._file: SocketFile | None = None
+        self._admin_file: SocketFile | None = None
 
     # From start to end.
 
@@ -107,10 +111,15 @@ class Multiprocess(SignalAnswers):
         self._is_running = True
         try:
             self._admin_sockets = bind_admin(self.config)
+            self._admin_file = admin_file(self.config)
         except OSError as error:
             logger.error(error)
             self.has_failed = True
             return
+        if self.config.uds is not None and self.config.fd is None:
+            # OSError: whoever bound the sockets has put it elsewhere.
+            with contextlib.suppress(OSError):
+                self._file = SocketFile(self.config.uds)
         if is_forked(self.config):
             self._preload()
         self.init_processes()
@@ -126,10 +135,8 @@ class Multiprocess(SignalAnswers):
         """Leave the sockets to the workers, so that a connection that none of them takes is refused, not forgotten."""
         for listener in (*self.sockets, *self._admin_sockets):
             listener.close()
-        path = self.config.admin_bind
-        if self._admin_sockets and path is not None and "/" in path:
-            with contextlib.suppress(OSError):
-                os.remove(path)
+        if self._admin_file is not None:
+            self._admin_file.remove()
 
     def _preload(self) -> None:
         self.config.load_app()
@@ -176,6 +183,9 @@ class Multiprocess(SignalAnswers):
             self._next_beat = now + min(BEAT_SECONDS, self.config.timeout_worker_healthcheck / 4)
             for process in processes:
                 process.pulse.beat(now)
+            for file in (self._file, self._admin_file):
+                if file is not None:
+                    file.check()
 
     def _next_due(self) -> float:
         deadlines = [process.kill_at for process in self._all if process.kill_at is not None]
