@@ -55,11 +55,12 @@ class WatchFilesReload(BaseReload):
     def __init__(
         self, config: Config, target: Callable[[list[socket.socket] | None], None], sockets: list[socket.socket]
     ) -> None:
-        """Prepare to watch; it begins with the first `should_restart`."""
+        """Prepare to watch; it begins with the first `should_restart`, while the first child imports its modules."""
         super().__init__(config, target, sockets)
         self.reloader_name = "WatchFiles"
         self.reload_dirs: list[Path] = list(config.reload_dirs)
         self.watch_filter = FileFilter(config)
+        self._is_watching = False
         self.watcher = watch(
             *self.reload_dirs,
             watch_filter=None,
@@ -71,7 +72,10 @@ class WatchFilesReload(BaseReload):
 
     def should_restart(self) -> list[Path] | None:
         """Wait for changes, up to five seconds, and return the files that count."""
-        self.pause()
+        # A change before the first look would be missed; those between two looks are not.
+        if self._is_watching:
+            self.pause()
+        self._is_watching = True
         changes = next(self.watcher)
         if not changes:
             return None
