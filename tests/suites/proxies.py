@@ -5,6 +5,7 @@ What a configuration is must not be changed here: only where it listens, where t
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -77,8 +78,7 @@ def nginx(folder: Path, replacements: Mapping[str, str]) -> Iterator[int]:
     port = free_port()
     (folder / "site.conf").write_text(exchange(block("nginx.conf"), {"listen 80;": f"listen {port};", **replacements}))
     # As root it would have another user serve, who may not look into the folder.
-    is_root = Path("/proc/self").stat().st_uid == 0
-    (folder / "nginx.conf").write_text(NGINX.format(user="user root;" if is_root else ""))
+    (folder / "nginx.conf").write_text(NGINX.format(user="user root;" if os.getuid() == 0 else ""))
     command = [programs.require("nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     with _running(command, port, folder):
         yield port
