@@ -48,6 +48,18 @@ def wait_ready(server: ServedProcess, count: int) -> None:
     server.stderr.wait_for("(?s)" + ".*".join([READY] * count))
 
 
+def change(server: ServedProcess, path: Path, text: str) -> None:
+    """Write a file until the reloader has seen it: uvicorn begins to watch a while after its child is ready."""
+    assert server.stderr is not None
+    seen = server.stderr.text.count("Reloading...")
+    for _ in range(5):
+        path.write_text(text)
+        with suppress(AssertionError):
+            server.stderr.wait_for("(?s)" + ".*".join(["Reloading"] * (seen + 1)), timeout=2)
+            return
+    raise AssertionError(f"nobody has seen that {path} has changed:\n{server.stderr.text}")
+
+
 def connect(server: ServedProcess) -> raw.Client:
     """Connect, again and again if the first child does not listen yet: its log says that it starts just before."""
     while True:
@@ -65,7 +77,7 @@ def ask(server: ServedProcess) -> bytes:
 def test_changed_file_is_served(serve_process: ServeProcess, project: Path) -> None:
     with serve_reloading(serve_process, project) as server:
         assert ask(server) == b"one"
-        (project / "main.py").write_text(APP.format("two"))
+        change(server, project / "main.py", APP.format("two"))
         wait_ready(server, 2)
         assert ask(server) == b"two"
         server.signal(signal.SIGTERM)
@@ -88,9 +100,9 @@ def test_changed_file_is_served(serve_process: ServeProcess, project: Path) -> N
 def test_broken_file_is_waited_out(serve_process: ServeProcess, project: Path) -> None:
     with serve_reloading(serve_process, project) as server:
         assert server.stderr is not None
-        (project / "main.py").write_text("def app(:\n")
+        change(server, project / "main.py", "def app(:\n")
         server.stderr.wait_for("SyntaxError")
-        (project / "main.py").write_text(APP.format("two"))
+        change(server, project / "main.py", APP.format("two"))
         wait_ready(server, 2)
         assert ask(server) == b"two"
         server.signal(signal.SIGINT)
@@ -103,7 +115,7 @@ def test_broken_file_at_the_start_is_waited_out(serve_process: ServeProcess, pro
     with serve_process("main:app", "--reload", cwd=project) as server:
         assert server.stderr is not None
         server.stderr.wait_for("SyntaxError")
-        (project / "main.py").write_text(APP.format("one"))
+        change(server, project / "main.py", APP.format("one"))
         wait_ready(server, 1)
         assert ask(server) == b"one"
 
@@ -112,7 +124,7 @@ def test_broken_file_at_the_start_is_waited_out(serve_process: ServeProcess, pro
 def test_connections_wait_in_the_socket_while_the_child_restarts(serve_process: ServeProcess, project: Path) -> None:
     with serve_reloading(serve_process, project) as server:
         assert ask(server) == b"one"
-        (project / "main.py").write_text("import time\ntime.sleep(0.5)\n" + APP.format("two"))
+        change(server, project / "main.py", "import time\ntime.sleep(0.5)\n" + APP.format("two"))
         assert server.stderr is not None
         server.stderr.wait_for("Finished server process")
         # There is no child that serves, and yet the connection is taken.
@@ -126,7 +138,7 @@ def test_other_files_are_left_alone_unless_they_are_included(serve_process: Serv
     with serve_reloading(serve_process, project, *arguments) as server:
         for name in ("notes.txt", "ignored.py", ".hidden.py"):
             (project / name).write_text("changed")
-        (project / "page.html").write_text("changed")
+        change(server, project / "page.html", "changed")
         wait_ready(server, 2)
         assert server.stderr is not None
         assert "detected changes in 'page.html'. Reloading" in server.stderr.text
