@@ -3,7 +3,8 @@
 `pytest -p uvicorn_plugin --results FILE --without FILE` in the folder of the suite. It installs the shim before a test
 module is imported. Two things are made the same, because tests look at them on their way to something else: the name in
 the log and in the `server` header, and the module whose `open` reads a logging configuration. A test that takes the
-default port takes a free one, for there may be somebody on that.
+default port takes a free one, for there may be somebody on that. Tests that call a class of an HTTP protocol have a
+conversation over a socket instead (`uvicorn_sockets.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import builtins
 import json
 import logging
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ import bicorn.log_config
 import bicorn.shim
 
 bicorn.shim.install()
+
+import uvicorn_sockets  # noqa: E402
 
 DEFAULT_PORT = 8000
 
@@ -76,11 +80,18 @@ def _take_a_free_port() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    of_http = sys.modules.get("tests.protocols.test_http")
+    if of_http is not None:
+        vars(of_http)["get_connected_protocol"] = uvicorn_sockets.get_connected_protocol
     without = set(config.option.without.read_text().splitlines())
     kept = [item for item in items if without.isdisjoint((item.nodeid, item.nodeid.partition("[")[0]))]
     if len(kept) < len(items):
         config.hook.pytest_deselected(items=list(set(items) - set(kept)))
         items[:] = kept
+
+
+def pytest_runtest_teardown() -> None:
+    uvicorn_sockets.end_all()
 
 
 class Results:
