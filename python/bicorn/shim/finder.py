@@ -54,7 +54,7 @@ class UvicornFinder:
 
     def find_distributions(self, context: metadata.DistributionFinder.Context) -> Iterable[metadata.Distribution]:
         """Tell that uvicorn is installed, to those who ask for it by name (`importlib.metadata`)."""
-        if context.name != "uvicorn":
+        if (context.name or "").lower() != "uvicorn":
             return []
         from bicorn.shim.distribution import UvicornDistribution
 
