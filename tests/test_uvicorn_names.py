@@ -49,7 +49,7 @@ def test_modules_are_attributes_of_the_package() -> None:
 
 
 def test_server_state_in_main_is_deprecated() -> None:
-    with pytest.deprecated_call(match="uvicorn.main.ServerState is deprecated, use uvicorn.server.ServerState instead."):
+    with pytest.deprecated_call(match="uvicorn.main.ServerState is deprecated, use uvicorn.server.ServerState instead"):
         state = importlib.import_module("bicorn.main").ServerState
     assert state is importlib.import_module("bicorn.server").ServerState
 

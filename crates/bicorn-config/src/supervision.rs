@@ -65,7 +65,7 @@ pub struct Supervision {
 
     /// Pattern of files, or a directory, not to watch; may be given several times
     ///
-    /// Besides .*, .py[cod], .sw.* and ~*, which --reload-include may take back.
+    /// Besides .*, .pyc and the like, .sw.* and ~*, which --reload-include may take back.
     #[arg(help_heading = DEVELOPMENT, long = "reload-exclude", value_name = "GLOB")]
     pub reload_excludes: Vec<String>,
 
