@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -143,3 +144,16 @@ def serve_shared(_shared_servers: SharedServers, server_name: str) -> Iterator[S
         served.logs.attach()
         yield install
     switch.app = None
+
+
+@pytest.fixture
+def loggers_restored() -> Iterator[None]:
+    """For tests that make a `Config` themselves: what it does to the loggers does not outlive the test."""
+    with serving.logging_restored():
+        yield
+
+
+@pytest.fixture
+def module(server_name: str) -> ModuleType:
+    """`module.Config`, `module.Server`: the server's package."""
+    return serving.import_server(server_name)

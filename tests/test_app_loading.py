@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,7 @@ from tests.apps import Receive, Scope, Send, hello
 Make = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,10 +55,7 @@ OWN_OPTIONS = {
 Make = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,20 +15,11 @@ import pytest
 import trio
 
 import bicorn
-from tests import raw, serving
+from tests import raw
 from tests.apps import hello
 from tests.embedding import ask, make, make_started, port_of
 
-
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 @pytest.mark.parametrize("lifespan", ["on", "off"])

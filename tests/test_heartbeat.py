@@ -6,25 +6,15 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 
-from tests import raw, serving
+from tests import raw
 from tests.apps import Gate, Receive, Scope, Send, hello
 from tests.embedding import make, make_started, port_of, started
 
-
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 class Beats:
@@ -65,9 +55,17 @@ def test_exception_of_the_callback_ends_the_server(module: ModuleType) -> None:
     async def fail() -> None:
         raise RuntimeError("no heart")
 
-    server = make(module, callback_notify=fail)
+    async def main() -> None:
+        server = make(module, callback_notify=fail)
+        try:
+            await server.serve()
+        finally:
+            # uvicorn leaves its listeners open.
+            for group in server.servers:
+                group.close()
+
     with pytest.raises(RuntimeError, match="no heart"):
-        asyncio.run(server.serve())
+        asyncio.run(main())
 
 
 @pytest.mark.parity

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import bicorn
-from tests import raw, serving
+from tests import raw
 from tests.apps import Receive, Scope, Send, hello
 from tests.conftest import Serve
 from tests.embedding import ask, make, port_of, started
@@ -23,15 +23,7 @@ from tests.embedding import ask, make, port_of, started
 Ask = Callable[[], bytes]
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 def bound_socket(family: socket.AddressFamily = socket.AF_INET) -> socket.socket:

@@ -21,10 +21,7 @@ from tests.apps import hello
 Make = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 @pytest.fixture

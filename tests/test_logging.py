@@ -21,7 +21,6 @@ import uvicorn.logging
 import bicorn.logging
 from bicorn.access_log import AccessLogConditions, access_log_conditions
 from bicorn.config import LOGGING_CONFIG
-from tests import serving
 
 LEVELS = [1, 5, 10, 15, 20, 25, 30, 40, 50, 60]
 DEFAULT_FORMAT = "%(levelprefix)s %(message)s"
@@ -105,10 +104,7 @@ def test_subclass_may_bring_its_own_colors() -> None:
 # Rust's own access log: the conditions.
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 Configure = Callable[..., None]

@@ -12,28 +12,18 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 import bicorn
-from tests import raw, serving
+from tests import raw
 from tests.apps import Gate, Receive, Scope, Send, body, hello, start
 from tests.conftest import Serve
 from tests.embedding import ask, make, make_started, port_of, started
 
-
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 # Life in somebody else's loop.

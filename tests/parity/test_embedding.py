@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +17,7 @@ import anyio
 import pytest
 import uvloop
 
-from tests import raw, serving
+from tests import raw
 from tests.apps import Receive, Scope, Send, hello
 from tests.embedding import ask, make, make_started, port_of, started
 
@@ -27,15 +27,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 @pytest.fixture(params=sorted(LOOPS))

@@ -22,16 +22,7 @@ from tests import serving
 from tests.apps import Receive, Scope, Send, hello
 from tests.embedding import ask, make, make_started, port_of
 
-
-@pytest.fixture(autouse=True)
-def _loggers_restored() -> Iterator[None]:
-    with serving.logging_restored():
-        yield
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
+pytestmark = pytest.mark.usefixtures("loggers_restored")
 
 
 # Subclasses.
