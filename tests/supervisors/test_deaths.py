@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import pytest
 
 from tests import raw
 from tests.conftest import ServeProcess
+from tests.processes import PROC
 from tests.supervisors.service import APP, LIFESPAN_APP, needs_pidfd, serve_workers, watched
 
 DIED = r"Child process \[(\d+)\] died: ([^\n]+)"
@@ -196,3 +198,30 @@ def test_supervisor_that_was_stopped_kills_nobody(serve_process: ServeProcess) -
             service.wait_ready(3)
             assert workers.are_there
         assert "has not answered" not in service.log.text
+
+
+def ignore_children() -> None:
+    """Leave the next program a disposition that some parents leave by mistake."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+@pytest.mark.differs_from_uvicorn("it does not notice deaths then")
+def test_inherited_disposition_of_children_does_no_harm(serve_process: ServeProcess) -> None:
+    with serve_workers(serve_process, preexec=ignore_children) as service:
+        os.kill(service.ask(), signal.SIGKILL)
+        service.log.wait_for("died: killed by SIGKILL")
+        service.wait_ready(3)
+
+
+@pytest.mark.differs_from_uvicorn("its supervisor ends with a traceback")
+def test_lack_of_descriptors_is_waited_out(serve_process: ServeProcess) -> None:
+    with serve_workers(serve_process) as service:
+        pid = service.server.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        in_use = len(list((PROC / str(pid) / "fd").iterdir()))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + 2, before[1]))
+        os.kill(service.ask(), signal.SIGKILL)
+        service.log.wait_for("cannot start a child process: too many open files")
+        assert service.ask() in service.started()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        service.wait_ready(3)

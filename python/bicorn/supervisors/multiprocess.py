@@ -169,11 +169,10 @@ class Multiprocess(SignalAnswers):
         processes = self._all
         now = time.monotonic()
         due = min(self._next_due(), now + BEAT_SECONDS)
-        waited = [self._waker.fileno(), *(process.sentinel for process in processes)]
-        waited += [process.parent_conn.fileno() for process in processes if process.can_speak]
-        if not self.should_exit.is_set():
-            waited.append(self.should_exit.fileno())
-        connection.wait(waited, max(0.0, due - now))
+        speakers = [process.parent_conn for process in processes if process.can_speak]
+        flags = [] if self.should_exit.is_set() else [self.should_exit.waitable]
+        sentinels = [process.sentinel for process in processes]
+        connection.wait([self._waker.waitable, *flags, *sentinels, *speakers], max(0.0, due - now))
         self._waker.drain()
         now = time.monotonic()
         if now > due + STALL_SECONDS:
@@ -241,7 +240,7 @@ class Multiprocess(SignalAnswers):
             if process.exitcode is not None or process.is_hung:
                 continue
             if process.pulse.is_silent(now, timeout):
-                logger.error("Child process [%s] has not answered for %s seconds, killing it.", process.pid, timeout)
+                logger.error("Child process [%s] has not answered for %g seconds, killing it.", process.pid, timeout)
                 process.is_hung = True
                 process.kill()
             elif process.kill_at is not None and now >= process.kill_at:
@@ -299,15 +298,15 @@ class Multiprocess(SignalAnswers):
             logger.error("cannot start a child process: %d are there", len(self._all))
             return None
         place = Place(self._board, slot, self._admin_sockets)
-        process = Process(self.config, target=self.target, sockets=self.sockets, place=place)
-        process.generation = self._replacements.generation
-        process.worker.leave_supervisor = functools.partial(self._leave_in_child, process)
-        self._board.set_state(slot, "starting")
         try:
+            process = Process(self.config, target=self.target, sockets=self.sockets, place=place)
+            process.generation = self._replacements.generation
+            process.worker.leave_supervisor = functools.partial(self._leave_in_child, process)
+            self._board.set_state(slot, "starting")
             process.start()
         except OSError as error:
+            self._board.free(slot)
             logger.error("cannot start a child process: %s", (error.strerror or str(error)).lower())
-            self._bury(process)
             return None
         return process
 

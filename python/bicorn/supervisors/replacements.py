@@ -49,6 +49,7 @@ class Replacements:
         # Successors that have failed in a row after a limit, and when there may be another.
         self._failures = 0
         self._not_before = -math.inf
+        self._has_said_full = False
 
     def begin_roll(self) -> None:
         """Replace every worker that there is; if that is being done, once more."""
@@ -97,8 +98,14 @@ class Replacements:
 
     def _begin(self, now: float) -> None:
         chosen = self._choose(now)
-        if chosen is None or not self._supervisor.has_room_for_leaving:
+        if chosen is None:
             return
+        if not self._supervisor.has_room_for_leaving:
+            if not self._has_said_full:
+                logger.info("Waiting for child processes that leave, before others are replaced.")
+            self._has_said_full = True
+            return
+        self._has_said_full = False
         old, cause, deadline = chosen
         new = self._supervisor.start_process()
         if new is None:

@@ -44,6 +44,9 @@ class SignalAnswers:
         self.signal_queue = SignalQueue(wake)
         for number in SIGNALS:
             signal.signal(number, self._queue_signal)
+        if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            # Inherited: the kernel would keep to itself that workers die, and of what.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _queue_signal(self, number: int, frame: FrameType | None) -> None:
         self.signal_queue.append(number)

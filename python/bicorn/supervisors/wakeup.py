@@ -29,9 +29,10 @@ class Waker:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
 
-    def fileno(self) -> int:
-        """Return what to wait for."""
-        return self._reader.fileno()
+    @property
+    def waitable(self) -> socket.socket:
+        """What `connection.wait` waits for: Windows needs the object, not its number."""
+        return self._reader
 
     def wake(self) -> None:
         """Become readable; from any thread, and from a signal handler."""
@@ -85,9 +86,10 @@ class ExitFlag:
         self._waker = Waker()
         self._is_set = False
 
-    def fileno(self) -> int:
-        """Return what is readable from `set` on."""
-        return self._waker.fileno()
+    @property
+    def waitable(self) -> socket.socket:
+        """What is readable from `set` on."""
+        return self._waker.waitable
 
     def is_set(self) -> bool:
         """Tell whether it is set."""
@@ -105,7 +107,7 @@ class ExitFlag:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 break
-            connection.wait([self.fileno()], left)
+            connection.wait([self.waitable], left)
         return self._is_set
 
     def close(self) -> None:
