@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,26 @@ def test_connection_is_kept_for_one_more_request(serve_process: ServeProcess, se
         response = client.exchange(raw.request())
         assert int(response.body) == old
         assert response.closes
+
+
+@pytest.mark.differs_from_uvicorn("it waits for each worker that leaves, and answers nothing meanwhile")
+def test_roll_waits_for_workers_that_leave(serve_process: ServeProcess) -> None:
+    with serve_workers(serve_process) as service, ExitStack() as stack:
+        busy: dict[int, raw.Client] = {}
+        while len(busy) < 2:
+            client = stack.enter_context(service.server.connect())
+            busy.setdefault(int(client.exchange(raw.request()).body), client)
+        for client in busy.values():
+            client.send(raw.request("POST", "/body", headers=[("Content-Length", "1")]))
+        assert service.server.stdout is not None
+        service.server.stdout.wait_for("(?s)request begun.*request begun")
+        service.server.signal(signal.SIGHUP)
+        service.wait_ready(4)
+        service.wait_for_lines("Terminated child process", 2)
+        service.server.signal(signal.SIGHUP)
+        service.log.wait_for("Waiting for child processes that leave, before others are replaced.")
+        for pid, client in busy.items():
+            client.send(b"x")
+            assert client.response().body == str(pid).encode()
+        service.wait_ready(6)
+        service.wait_for_lines("Terminated child process", 4)
