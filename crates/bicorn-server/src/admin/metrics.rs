@@ -135,7 +135,7 @@ fn write_loop(workers: &[Worker], exposition: &mut Exposition) {
     exposition
         .histogram(
             "bicorn_handoff_wait_seconds",
-            "How long exchanges waited before the event loop began them.",
+            "How long exchanges waited before the event loop began them; one of eight is looked at.",
         )
         .buckets(&[], &histogram::WAITS, &waits.fold(Counted::default(), |sum, next| sum.and(&next)));
     let mut lags = exposition
