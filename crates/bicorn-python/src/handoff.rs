@@ -29,8 +29,8 @@ use crate::wake_event::WakeEvent;
 /// at 10 µs an exchange this is 10 ms of work, at 1 ms a second.
 const QUEUE_EXCHANGES: usize = 1024;
 
-/// Of so many exchanges, one is looked at for how long it waits: reading the clock twice for each would be half of what
-/// metrics cost, and what is asked for is a distribution.
+/// Of so many exchanges, one is looked at for how long it waits: reading the clock costs more than anything else that is
+/// measured, and what is asked for is a distribution.
 const MEASURED_EXCHANGES: usize = 8;
 
 /// Notices that may wait; later ones are dropped, because a flood of bad requests must not fill memory.
