@@ -212,3 +212,13 @@ def test_supervisor_in_a_thread_ends_by_its_flag() -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert not supervisor.has_failed
+
+
+def test_workers_may_be_joined_in_another_thread() -> None:
+    supervisor = Multiprocess(bicorn.Config("tests.apps:hello", workers=2, log_config=None), sockets=[])
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    supervisor.signal_queue.append(signal.SIGINT)
+    supervisor.join_all()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -85,7 +85,8 @@ class Multiprocess(SignalAnswers):
         # When to start a worker in the place of a dead one, and how many early deaths there were before it.
         self._respawns: list[tuple[float, int]] = []
         self._next_beat = -math.inf
-        self._is_running = False
+        # The thread of `run`: only there may workers be buried.
+        self._runner: int | None = None
         self._out_of_memory = OutOfMemoryKills()
         self._board = Board(min(max(MIN_SLOTS, SLOTS_A_WORKER * config.workers), MAX_SLOTS))
         self._admin_sockets: list[socket.socket] = []
@@ -108,7 +109,7 @@ class Multiprocess(SignalAnswers):
         self._log_parent("Stopping")
 
     def _supervise(self) -> None:
-        self._is_running = True
+        self._runner = threading.get_ident()
         try:
             self._admin_sockets = bind_admin(self.config)
             self._admin_file = admin_file(self.config)
@@ -198,6 +199,10 @@ class Multiprocess(SignalAnswers):
 
     def join_all(self) -> None:
         """Wait until every worker has ended; SIGINT ends them at once."""
+        if self._runner not in (None, threading.get_ident()):
+            for process in list(self.processes):
+                process.join()
+            return
         for process in self._all:
             logger.info("Waiting for child process [%s]", process.pid)
             while process.exitcode is None:
@@ -387,7 +392,7 @@ class Multiprocess(SignalAnswers):
         self._replacements.begin_roll()
         # Whoever was waiting for better code need not wait any longer.
         self._respawns = [(-math.inf, 0) for _ in self._respawns]
-        while self._replacements.is_rolling and not self._is_running and not self.should_exit.is_set():
+        while self._replacements.is_rolling and self._runner is None and not self.should_exit.is_set():
             self.keep_subprocess_alive()
             if self._replacements.is_rolling:
                 self._sleep()
