@@ -347,9 +347,12 @@ def test_nothing_is_left_of_many_starts(serve: Serve) -> None:
 
 
 def _thread_names() -> list[str]:
+    """Name our threads: other libraries' come and go as they like."""
     if sys.platform != "linux":
-        return sorted(thread.name for thread in threading.enumerate())
-    return sorted((task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
+        names = [thread.name for thread in threading.enumerate()]
+    else:
+        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return sorted(name for name in names if name.startswith("bicorn"))
 
 
 @needs_listener

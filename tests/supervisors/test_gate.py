@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -32,6 +33,17 @@ def wait_ready(server: ServedProcess, workers: int) -> None:
         assert time.monotonic() < end, f"{pids - seen} of {pids} accept nothing"
 
 
+def wait_stalled(admin_port: int, seconds: float) -> None:
+    """Wait until some worker's loop has not answered for so long."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        with raw.Client(port=admin_port) as client:
+            page = client.exchange(raw.request(target="/metrics")).body.decode()
+        if any(float(value) >= seconds for value in re.findall(r"bicorn_loop_stalled_seconds\{.*\} (\S+)", page)):
+            return
+    raise AssertionError(f"no loop has stalled for {seconds} s")
+
+
 @pytest.mark.parametrize("workers", [2, 4])
 def test_kept_connections_spread_evenly(serve_process: ServeProcess, workers: int) -> None:
     with serve_process(APP, "--workers", str(workers), "--lifespan", "off") as server:
@@ -45,13 +57,17 @@ def test_kept_connections_spread_evenly(serve_process: ServeProcess, workers: in
 
 
 def test_no_connection_waits_for_a_blocked_worker(serve_process: ServeProcess) -> None:
-    with serve_process(APP, "--workers", "2", "--lifespan", "off") as server:
+    arguments = ("--workers", "2", "--lifespan", "off", "--admin-bind", "127.0.0.1:0")
+    with serve_process(APP, *arguments) as server:
         wait_ready(server, 2)
         assert server.stdout is not None
+        assert server.stderr is not None
+        admin_port = int(server.stderr.wait_for(r"Management listener running on http://127\.0\.0\.1:(\d+)")[1])
         with server.connect(timeout=BLOCK_SECONDS + 5) as blocking:
             begun = time.monotonic()
             blocking.send(raw.request(target="/block"))
             blocked = server.stdout.wait_for(r"blocked (\d+)")[1]
+            wait_stalled(admin_port, seconds=0.1)
             answers: list[tuple[float, str]] = []
 
             def ask() -> None:

@@ -13,8 +13,8 @@ use crate::board::{Slot, State};
 /// second nobody notices; busy loops take turns of less than this.
 const STALLED: Duration = Duration::from_millis(50);
 
-/// A loop that has owed a turn for so long is behind others that have not (arbitrary: as long as some requests take).
-const BEHIND: Duration = Duration::from_micros(500);
+/// A loop that has owed a turn for so long may be behind others (arbitrary: as long as a small request takes).
+const BEHIND: Duration = Duration::from_micros(100);
 
 /// How long a connection is left to the others, at a time.
 pub(crate) const PAUSE: Duration = Duration::from_millis(1);
@@ -22,8 +22,8 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(1);
 /// How often a connection is left to the others because they have fewer: then they do not come.
 const PAUSES_FOR_BALANCE: u32 = 2;
 
-/// The same for those whose loop will sooner be there.
-const PAUSES_FOR_REST: u32 = 20;
+/// The same for those whose loop will sooner be there: longer than until a blocked one counts as [`STALLED`].
+const PAUSES_FOR_REST: u32 = 60;
 
 /// Whether to leave the next connection to the other workers, after so many pauses for it.
 pub(crate) fn is_shut(own: &Slot, pauses: u32) -> bool {
@@ -43,7 +43,10 @@ pub(crate) fn is_shut(own: &Slot, pauses: u32) -> bool {
         return true;
     }
     let connections = own.all_connections();
-    pauses < PAUSES_FOR_BALANCE && has_other(own, |other| is_much_more(connections, other.all_connections()))
+    let has_fewer = |other: &Slot| {
+        is_much_more(connections, other.all_connections()) && other.loop_stalled_for() <= stalled.max(BEHIND)
+    };
+    pauses < PAUSES_FOR_BALANCE && has_other(own, has_fewer)
 }
 
 /// Whether a worker serves, is not blocked, and is what is asked for.
@@ -129,6 +132,14 @@ mod tests {
         slots[0].loop_begins();
         assert!(!is_shut(&slots[0], 0), "the other one is further behind");
         assert!(is_shut(&slots[1], 0));
+    }
+
+    #[test]
+    fn a_worker_does_not_wait_for_one_that_is_behind() {
+        let slots = workers(&[0, 9]);
+        assert!(is_shut(&slots[1], 0), "the other one has fewer connections");
+        stall(&slots[0], BEHIND * 2);
+        assert!(!is_shut(&slots[1], 0));
     }
 
     #[test]
