@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from bicorn._bicorn import Heartbeat
 from tests import raw, raw_http2
 from tests.apps import hello
-from tests.conftest import Serve
+from tests.conftest import Serve, ServeProcess
 
 ours = pytest.mark.differs_from_uvicorn("its workers close what is idle, under a request that is on its way")
 
@@ -64,6 +65,28 @@ def test_signal_ends_the_wait(serve: Serve) -> None:
         server.server.handle_exit(15, None)
         assert used.wait_closed(1) == b""
         server.join()
+
+
+@pytest.mark.differs_from_uvicorn("it closes idle connections at once, under a request that may be on its way")
+def test_sigterm_leaves_time_for_one_more_request(serve_process: ServeProcess) -> None:
+    with serve_process("tests.apps:hello") as server, server.connect() as used:
+        used.exchange(raw.request())
+        server.signal(signal.SIGTERM)
+        assert server.stderr is not None
+        server.stderr.wait_for("Shutting down")
+        # It may be asked just before it retires.
+        while (response := used.exchange(raw.request())).header(b"connection") != b"close":
+            assert response.body == b"hello"
+        assert used.wait_closed() == b""
+        assert server.wait() == -signal.SIGTERM
+
+
+def test_sigint_does_not(serve_process: ServeProcess) -> None:
+    with serve_process("tests.apps:hello") as server, server.connect() as used:
+        used.exchange(raw.request())
+        server.signal(signal.SIGINT)
+        assert used.wait_closed(2) == b""
+        assert server.wait() == 0
 
 
 @ours

@@ -3,9 +3,8 @@
     serve ─▶ lifespan start-up ─▶ listeners ─▶ HttpServer.start ─▶ main_loop ─▶ shutdown ─▶ HttpServer.close
              fails: exit 3        fails: lifespan shutdown, exit 3
 
-Everything between a socket and the app is Rust's (`HttpServer`). This file decides when that starts and ends,
-and it never polls: `_wait_until` sleeps until Rust, a signal or another thread says that something has
-changed.
+Everything between a socket and the app is Rust's (`HttpServer`). This file decides when that starts and ends, and it
+never polls: `_wait_until` sleeps until Rust, a signal or another thread says that something has changed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -33,7 +31,7 @@ from bicorn.logging import style
 from bicorn.loops import run_in_new_loop, running_loop
 from bicorn.management import Management
 from bicorn.server_state import ServerState
-from bicorn.signals import HANDLED_SIGNALS, signals_blocked
+from bicorn.signals import HANDLED_SIGNALS, answered_by, signals_blocked
 from bicorn.threads import SyncEndpoints
 
 if TYPE_CHECKING:
@@ -45,18 +43,18 @@ if TYPE_CHECKING:
     from bicorn.lifespan import LifespanOff, LifespanOn
     from bicorn.supervised import Supervised
 
+__all__ = ["HANDLED_SIGNALS", "Server", "ServerState"]
+
 # How long a cancelled task may take to answer 500, before its connection is closed. Arbitrary; not measured.
 CANCELLED_TASKS_GRACE_SECONDS = 1.0
-
 # How long idle connections may take to close, before a line says that connections are waited for (uvicorn's).
 IDLE_CONNECTIONS_GRACE_SECONDS = 0.1
-
 # How long connections of a replaced server are kept for their next request: longer than the usual deadlines for one.
 REPLACED_GRACE_SECONDS = 15.0
-
+# The same for a server that SIGTERM ends: under load each has its next request by then. Arbitrary; not measured.
+TERMINATED_GRACE_SECONDS = 0.5
 # How often to look whether the file of a Unix socket is still there. Arbitrary; not measured.
 UDS_CHECK_SECONDS = 5.0
-
 # uvicorn's rhythm; only a subclass that overrides `on_tick` sees it.
 TICK_SECONDS = 0.1
 TICKS_A_DAY = 864_000
@@ -297,10 +295,7 @@ class Server:
             listener.close()
         for group in self.servers:
             await group.wait_closed()
-        if self._retire_seconds is not None:
-            http_server.retire()
-            # A signal means that nothing has taken over after all.
-            await self._wait_until(lambda: self._is_idle() or bool(self._captured_signals), self._retire_seconds)
+        await self._keep_connections(http_server)
         http_server.drain()
         await self._wait_until(self._is_idle, timeout=IDLE_CONNECTIONS_GRACE_SECONDS)
         if not self._is_idle():
@@ -308,6 +303,21 @@ class Server:
         if not self.force_exit:
             await self.lifespan.shutdown()
         self._close()
+
+    async def _keep_connections(self, http_server: HttpServer) -> None:
+        """Keep idle connections a while for their next request: a server that is replaced, or ended by SIGTERM."""
+        seconds, signals = self._retire_seconds, len(self._captured_signals)
+        if signals:
+            seconds = None if signal.SIGINT in self._captured_signals else TERMINATED_GRACE_SECONDS
+        if seconds is None:
+            return
+        http_server.retire()
+        limit = self.config.timeout_graceful_shutdown
+        # Another signal means that there is no time for it.
+        await self._wait_until(
+            lambda: self._is_idle() or len(self._captured_signals) > signals,
+            timeout=min(seconds, math.inf if limit is None else limit),
+        )
 
     async def _end_exchanges(self, http_server: HttpServer) -> None:
         """Let them finish in the time that the config gives them, then cancel what is left."""
@@ -378,18 +388,8 @@ class Server:
 
         Only the main thread can have handlers; in other threads this does nothing.
         """
-        if threading.current_thread() is not threading.main_thread():
+        with answered_by(self.handle_exit, self._captured_signals):
             yield
-            return
-        former = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-        # The last one first: the first, which asked for the end, decides how the process ends.
-        for captured in reversed(self._captured_signals):
-            signal.raise_signal(captured)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End gracefully at the first signal, at once at a SIGINT after that."""

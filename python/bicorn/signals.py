@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 HANDLED_SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
 if sys.platform == "win32":
@@ -35,3 +37,23 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def answered_by(handler: Callable[[int, FrameType | None], None], captured: list[int]) -> Iterator[None]:
+    """Have a handler for what ends a server inside, and raise what was `captured` again afterwards.
+
+    Only the main thread can have handlers; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, handler) for number in HANDLED_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, former_handler in former.items():
+            signal.signal(number, former_handler)
+    # The last one first: the first, which asked for the end, decides how the process ends.
+    for raised in reversed(captured):
+        signal.raise_signal(raised)
