@@ -8,6 +8,7 @@ import time
 from tests.apps import Receive, Scope, Send, body, length, start
 
 BLOCK_SECONDS = 5.0
+COMPUTE_SECONDS = 0.002
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -15,6 +16,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/block":
         print("blocked", os.getpid(), flush=True)
         time.sleep(BLOCK_SECONDS)
+    elif scope["path"] == "/compute":
+        end = time.thread_time() + COMPUTE_SECONDS
+        while time.thread_time() < end:
+            pass
     data = str(os.getpid()).encode()
     await send(start(200, [length(data)]))
     await send(body(data))

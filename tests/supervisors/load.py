@@ -132,11 +132,11 @@ def load(port: int, clients: dict[str, int], *, host: str = "127.0.0.1", expecte
             thread.join(10)
 
 
-def open_connections(port: int, count: int, host: str = "127.0.0.1") -> list[raw.Client]:
+def open_connections(port: int, count: int, host: str = "127.0.0.1", target: str = "/") -> list[raw.Client]:
     """Open connections and use each once, so that every one is some worker's."""
     clients = [raw.Client(host, port) for _ in range(count)]
     for client in clients:
-        client.send(KEEP_ALIVE_REQUEST)
+        client.send(raw.request(target=target))
     return clients
 
 

@@ -44,11 +44,12 @@ def wait_stalled(admin_port: int, seconds: float) -> None:
     raise AssertionError(f"no loop has stalled for {seconds} s")
 
 
+@pytest.mark.parametrize("target", ["/", "/compute"])
 @pytest.mark.parametrize("workers", [2, 4])
-def test_kept_connections_spread_evenly(serve_process: ServeProcess, workers: int) -> None:
+def test_kept_connections_spread_evenly(serve_process: ServeProcess, workers: int, target: str) -> None:
     with serve_process(APP, "--workers", str(workers), "--lifespan", "off") as server:
         wait_ready(server, workers)
-        clients = open_connections(server.port, 64)
+        clients = open_connections(server.port, 64, target=target)
         spread = Counter(client.response().body.decode() for client in clients)
         for client in clients:
             client.close()
