@@ -26,7 +26,7 @@ pub use slot::Slot;
 pub type Memory = Arc<dyn AsRef<[AtomicU64]> + Send + Sync>;
 
 /// What the first word of a board says. Changes with every change of the layout.
-const LAYOUT: u64 = u64::from_be_bytes(*b"bicorn\0\x02");
+const LAYOUT: u64 = u64::from_be_bytes(*b"bicorn\0\x03");
 
 /// The words of the header, by their place.
 const LAYOUT_WORD: usize = 0;
@@ -34,6 +34,8 @@ const SLOTS_WORD: usize = 1;
 const DRAINING_WORD: usize = 2;
 const MEASURED_WORD: usize = 3;
 const CREATED_WORD: usize = 4;
+/// How many slots, from the first, have ever been a worker's.
+const USED_WORD: usize = 5;
 /// One word for each [`Cause`].
 const RESTART_WORDS: usize = 8;
 
@@ -89,7 +91,9 @@ impl Board {
     #[expect(clippy::missing_panics_doc, reason = "there is memory for one slot")]
     pub fn alone() -> Self {
         let words: Vec<AtomicU64> = std::iter::repeat_with(AtomicU64::default).take(Self::words(1)).collect();
-        Self::create(Arc::new(words)).expect("there is memory for one slot")
+        let board = Self::create(Arc::new(words)).expect("there is memory for one slot");
+        board.note_used(0);
+        board
     }
 
     fn header(&self) -> &[AtomicU64] {
@@ -109,9 +113,15 @@ impl Board {
         (index < self.slots()).then(|| Slot::new(self.clone(), index))
     }
 
-    /// The numbers of all workers that there is room for.
+    /// The numbers of all workers that there are or were.
     pub fn all_slots(&self) -> impl Iterator<Item = Slot> {
-        (0..self.slots()).filter_map(|index| self.slot(index))
+        let used = usize::try_from(self.header()[USED_WORD].load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        (0..self.slots().min(used)).filter_map(|index| self.slot(index))
+    }
+
+    /// A worker has this slot: it is one of [`Board::all_slots`] from now on.
+    fn note_used(&self, index: usize) {
+        self.header()[USED_WORD].fetch_max(index as u64 + 1, Ordering::Relaxed);
     }
 
     /// Whether the whole service is about to end.

@@ -107,6 +107,9 @@ impl Slot {
                 self.set(gauge, 0);
             }
         }
+        if state != State::Free {
+            self.board.note_used(self.index);
+        }
         if state == State::Starting {
             self.set(STARTED_AT, unix_milliseconds());
         }
