@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -29,11 +30,6 @@ def _restored() -> Iterator[None]:
         yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture
-def module(server_name: str) -> ModuleType:
-    return serving.import_server(server_name)
 
 
 # A process of its own.
@@ -264,6 +260,44 @@ def test_second_sigint_forces_the_exit(module: ModuleType) -> None:
 
 
 @pytest.mark.parity
+def wakeup_fd() -> int:
+    """Return what a signal writes to: without one, a loop that is about to sleep may not notice it."""
+    number = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(number)
+    return number
+
+
+def wakeup_fd_of(module: ModuleType) -> int:
+    """Return it while the server serves."""
+    server = make(module)
+    seen: list[int] = []
+
+    def look_and_end() -> None:
+        seen.append(wakeup_fd())
+        server.should_exit = True
+
+    asyncio.run(serve_until(server, look_and_end))
+    return seen[0]
+
+
+@pytest.mark.differs_from_uvicorn("it wakes up ten times a second anyway")
+def test_signal_wakes_the_loop_wherever_it_is(module: ModuleType) -> None:
+    assert wakeup_fd_of(module) != -1
+    assert wakeup_fd() == -1
+
+
+def test_wakeup_of_others_is_left_alone(module: ModuleType) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno())
+        try:
+            assert wakeup_fd_of(module) == theirs.fileno()
+            assert wakeup_fd() == theirs.fileno()
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
 def test_other_threads_have_no_handlers(module: ModuleType) -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen: list[Any] = []

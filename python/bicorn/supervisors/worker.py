@@ -112,7 +112,8 @@ class Worker:
         else:
             # A terminal that is closed sends it to everybody; it is for the supervisor to answer.
             signal.signal(signal.SIGHUP, lambda number, frame: None)
-            Heartbeat(self.heartbeat.fileno())
+            with signals_blocked():
+                Heartbeat(self.heartbeat.fileno())
         self.heartbeat.close()
         with signals_blocked():
             arguments = (self.control, self.answer)
