@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -229,20 +231,34 @@ def test_reload_shows_the_new_code_and_survives_a_syntax_error(version: str, tmp
     module = tmp_path / "changing.py"
 
     def write(text: str) -> None:
-        module.write_text(f"from tests.apps import responder\napp = responder({text})\n")
+        # In one step: an import must not meet half of it.
+        new = module.with_suffix(".new")
+        new.write_text(f"from tests.apps import responder\napp = responder({text})\n")
+        os.replace(new, module)
 
     def served() -> raw.Response:
         # While its one worker is replaced, a connection waits in the queue of the socket.
         with running.connect() as client:
             return client.exchange(raw.request())
 
+    def write_until(text: str, is_shown: Callable[[raw.Response], bool]) -> Callable[[], bool]:
+        """Write again as long as it is not shown: gunicorn does not notice a change before its first look."""
+
+        def look() -> bool:
+            if is_shown(served()):
+                return True
+            write(text)
+            return False
+
+        return look
+
     write("b'one'")
     with arbiter(version, tmp_path, "--reload", app="changing:app") as running:
         assert served().body == b"one"
-        write("b'two, and longer'")
-        running.wait_until(lambda: served().body == b"two, and longer", "the new code answers")
-        write("b'three")
-        running.wait_until(lambda: served().status == 500, "the error is shown")
+        two = write_until("b'two, and longer'", lambda response: response.body == b"two, and longer")
+        running.wait_until(two, "the new code answers")
+        three = write_until("b'three", lambda response: response.status == 500)
+        running.wait_until(three, "the error is shown")
         assert b"load_wsgi" in served().body
-        write("b'four'")
-        running.wait_until(lambda: served().body == b"four", "the repaired code answers")
+        four = write_until("b'four'", lambda response: response.body == b"four")
+        running.wait_until(four, "the repaired code answers")
