@@ -14,7 +14,9 @@ use bicorn_http::websocket::seam::Handshake;
 use bicorn_http::websocket::session::KeepAlive;
 use bicorn_http::websocket::{self, Outgoing};
 use bicorn_http::{Exchange, ResponseBody, ResponseHead, ResponsePart};
-use bicorn_server::{Application, ConnectionInfo, Deadlines, Http2, Notice, Server, Settings, WebSockets};
+use bicorn_server::{
+    Application, ConnectionInfo, Deadlines, Http2, Notice, Server, Settings, Slot, WebSockets,
+};
 use libfuzzer_sys::fuzz_target;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -84,7 +86,11 @@ static SERVER: LazyLock<(Server, SocketAddr)> = LazyLock::new(|| {
         proxies: None,
         tls: None,
     };
-    (Server::start(&Answering, settings, vec![listener.into()]).expect("the socket is good"), address)
+    (
+        Server::start(&Answering, settings, Slot::alone(), vec![listener.into()])
+            .expect("the socket is good"),
+        address,
+    )
 });
 
 fuzz_target!(|input: &[u8]| {
