@@ -83,6 +83,11 @@ impl EventLoop {
         Ok(())
     }
 
+    /// Whether a task takes its first step as soon as it is made; else in the loop's next iteration.
+    pub(crate) fn begins_at_once(&self) -> bool {
+        matches!(self.spawn, Spawn::Eager { .. })
+    }
+
     /// The server is closed: the loop is to call nothing any more.
     pub(crate) fn forget(&self) {
         let callbacks = lock(&self.callbacks).take();

@@ -238,7 +238,8 @@ impl LoopThread {
         worked.map(|_| ()).and(flushed)
     }
 
-    /// Do a bounded amount of what waits; true when the bound ended it.
+    /// Do a bounded amount of what waits; true when the bound ended it, or when what was begun takes its first step only
+    /// after this: until then the loop is not at rest, and one that such a step blocks counts as blocked.
     fn work(self: &Arc<Self>, py: Python<'_>) -> PyResult<bool> {
         drop(self.handoff.take_released());
         for notice in self.handoff.take_notices() {
@@ -263,7 +264,7 @@ impl LoopThread {
                 }
             }
         }
-        Ok(false)
+        Ok(count > 0 && !self.event_loop()?.begins_at_once())
     }
 
     /// End of a tick: send heads that still wait for content, and wake whoever has something to write.
