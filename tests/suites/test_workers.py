@@ -16,7 +16,7 @@ import pytest
 from tests import raw
 from tests.conftest import ServeProcess
 from tests.serving import ServedProcess
-from tests.supervisors.load import load
+from tests.supervisors.load import load, wait_listening
 
 APP = "tests.apps:hello"
 OPTIONS = ("--workers", "2", "--lifespan", "off", "--no-access-log")
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.timeout(180)
 
 def wait_started(server: ServedProcess, count: int) -> list[str]:
     assert server.stderr is not None
-    return server.stderr.wait_for_count(STARTED, count, timeout=60)
+    started = server.stderr.wait_for_count(STARTED, count, timeout=60)
+    wait_listening(server.port)
+    return started
 
 
 def test_ten_rolls_fail_no_request(serve_process: ServeProcess) -> None:

@@ -140,8 +140,12 @@ def open_connections(port: int, count: int, host: str = "127.0.0.1", target: str
     return clients
 
 
-def is_refused(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether nobody listens there."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) != 0
+def wait_listening(port: int, host: str = "127.0.0.1", timeout: float = 10.0) -> None:
+    """Wait until connections are taken: workers say that they have started a moment before they listen."""
+    end = time.monotonic() + timeout
+    while True:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((host, port)) == 0:
+                return
+        assert time.monotonic() < end, f"nobody listens on port {port}"

@@ -13,7 +13,7 @@ from tests import raw
 from tests.conftest import ServeProcess
 from tests.serving import ServedProcess
 from tests.supervisors.gate_app import BLOCK_SECONDS
-from tests.supervisors.load import open_connections
+from tests.supervisors.load import open_connections, wait_listening
 
 APP = "tests.supervisors.gate_app:app"
 STARTED = r"Started server process \[(\d+)\]"
@@ -23,6 +23,7 @@ def wait_ready(server: ServedProcess, workers: int) -> None:
     """Wait until every worker has accepted: only then do they share."""
     assert server.stderr is not None
     pids = set(server.stderr.wait_for_count(STARTED, workers))
+    wait_listening(server.port)
     seen: set[str] = set()
     end = time.monotonic() + 10
     while seen != pids:
