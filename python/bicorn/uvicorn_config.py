@@ -48,10 +48,11 @@ class UvicornConfig:
         if self.h11_max_incomplete_event_size is not None:
             logger.info("h11_max_incomplete_event_size has no meaning here: limit_request_head bounds a request head")
 
-    @property
-    def is_ssl(self) -> bool:
-        """Whether TLS is spoken."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @property
+        def is_ssl(self) -> bool:
+            """Whether TLS is spoken; `Config` knows."""
 
     @property
     def http_protocol_class(self) -> type:

@@ -10,6 +10,7 @@ import logging
 import math
 import signal
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from bicorn.supervisors.wakeup import ExitFlag, SignalQueue
@@ -29,7 +30,7 @@ SIGNALS = {
 logger = logging.getLogger("uvicorn.error")
 
 
-class SignalAnswers:
+class SignalAnswers(ABC):
     """The part of `Multiprocess` that answers signals; those without a `handle_…` are ignored."""
 
     def __init__(self, config: Config, wake: Callable[[], None]) -> None:
@@ -53,25 +54,25 @@ class SignalAnswers:
 
     # What is done, which `Multiprocess` can.
 
+    @abstractmethod
     def restart_all(self) -> None:
         """Replace every worker."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_process(self) -> None:
         """Have one worker more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def remove_process(self) -> None:
         """Have one worker less."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill_all(self) -> None:
         """End every worker at once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_draining(self) -> None:
         """Say that the service is about to end."""
-        raise NotImplementedError
 
     # Which signal asks for what.
 
