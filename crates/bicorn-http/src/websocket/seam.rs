@@ -356,13 +356,16 @@ impl Control {
         has_room
     }
 
-    /// Whether the application has taken every message and asked for another. If not, it will tell with
-    /// [`Action::Resume`] when it has.
-    pub fn is_awaited(&self) -> bool {
+    /// Have [`Action::Resume`] come once the application has taken every message and asked for another. If it
+    /// has, that is at once, but behind its answers: they may still be in the mailbox.
+    pub fn tell_when_answered(&self) {
         let mut inbound = self.shared.lock();
-        let is_awaited = inbound.is_awaited && inbound.messages.is_empty();
-        inbound.must_tell = !is_awaited;
-        is_awaited
+        let is_answered = inbound.is_awaited && inbound.messages.is_empty();
+        inbound.must_tell = !is_answered;
+        drop(inbound);
+        if is_answered {
+            self.shared.command(Action::Resume);
+        }
     }
 
     /// The closing handshake has taken place, or the peer is told to leave: nothing can be sent any more.

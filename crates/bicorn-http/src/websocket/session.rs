@@ -133,7 +133,8 @@ impl Session {
             match self.engine.parse(input, output) {
                 Ok(Some(event)) => self.take(event, output),
                 Ok(None) => {}
-                Err(violation) if self.phase == Phase::Open && !self.control.is_awaited() => {
+                Err(violation) if self.phase == Phase::Open => {
+                    self.control.tell_when_answered();
                     self.phase = Phase::Failing { violation, until: after(now(), FAIL_TIMEOUT) };
                     break;
                 }
@@ -195,6 +196,7 @@ impl Session {
             }
             Action::Close if self.is_talking() => self.end(Disconnect::without_frame(1006)),
             Action::Resume => match self.phase {
+                // Nothing is read while the application is behind: this is about its answers.
                 Phase::Failing { violation, .. } => self.fail(violation, output),
                 // Whoever drives the session reads again by itself.
                 _ => self.is_paused = false,

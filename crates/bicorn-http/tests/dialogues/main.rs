@@ -31,5 +31,6 @@ mod websocket_limits;
 mod websocket_messages;
 mod websocket_negotiation;
 mod websocket_sending;
+mod websocket_sessions;
 mod websocket_splits;
 mod websocket_violations;

@@ -146,10 +146,10 @@ impl WebSocketExchange {
             return Ok(Some(event));
         }
         let (received, resumes) = self.socket.try_receive();
-        let Some(received) = received else { return Ok(None) };
         if resumes {
             self.touch(py)?;
         }
+        let Some(received) = received else { return Ok(None) };
         let event = PyDict::new(py);
         match received {
             Received::Message(message) => {
