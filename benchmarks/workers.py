@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import generators
 from scenarios import Scenario
-from servers import SERVERS, RunningServer, Server
+from servers import SERVERS, START_DEADLINE, RunningServer, Server, StartError
 
 APP = "workers_app:app"
 SCENARIO = Scenario("compute", "An endpoint that computes", APP, 16, lambda body: b"total" in body, path="/compute")
@@ -49,11 +50,22 @@ def main() -> None:
 
 def _measure(server: Server, workers: int, seconds: int, scratch: Path) -> float:
     command = (*server.command, "--workers", str(workers)) if workers > 1 else server.command
-    with RunningServer(replace(server, command=command), APP, scratch / "log") as running:
-        # Every worker must have started, and Python's specialised code must be there.
+    log = scratch / "log"
+    with RunningServer(replace(server, command=command), APP, log) as running:
+        _wait_for_workers(log, workers)
+        # Python's specialised code must be there.
         generators.run(running, SCENARIO, 2, scratch)
         report = generators.run(running, SCENARIO, seconds, scratch)
     return report.requests / report.seconds
+
+
+def _wait_for_workers(log: Path, count: int) -> None:
+    """Wait until every worker serves: connections that are there already stay with whoever has them."""
+    deadline = time.monotonic() + START_DEADLINE
+    while (served := log.read_text().count("Application startup complete.")) < count:
+        if time.monotonic() > deadline:
+            raise StartError(f"{served} of {count} workers started within {START_DEADLINE:g} s")
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
