@@ -17,8 +17,11 @@ ROWS = 2500
 
 
 @pytest.fixture(scope="module", params=ONE_OR_TWO_WORKERS, ids=" ".join)
-def server(server_name: str, request: pytest.FixtureRequest) -> Iterator[ServedProcess]:
-    with serving("datasette_app:app", server_name, *request.param) as server:
+def server(
+    server_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedProcess]:
+    environment = {"SITE_FOLDER": str(tmp_path_factory.mktemp("site"))}
+    with serving("datasette_app:app", server_name, *request.param, environment=environment) as server:
         yield server
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import tempfile
 from pathlib import Path
 
 from datasette.app import Datasette
@@ -20,6 +20,8 @@ def make_database(path: Path) -> Path:
     return path
 
 
-folder = tempfile.TemporaryDirectory(prefix="datasette-")
-datasette = Datasette(files=[str(make_database(Path(folder.name, "library.db")))])
+# Each worker has its own.
+folder = Path(os.environ["SITE_FOLDER"], str(os.getpid()))
+folder.mkdir()
+datasette = Datasette(files=[str(make_database(folder / "library.db"))])
 app = datasette.app()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import django
 from django.conf import settings
 
-FOLDER = Path(os.environ.get("SITE_FOLDER") or tempfile.mkdtemp(prefix="django-"))
+FOLDER = Path(os.environ["SITE_FOLDER"])
 
 settings.configure(
     SECRET_KEY="secret",
