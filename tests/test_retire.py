@@ -9,9 +9,10 @@ import time
 import pytest
 
 from bicorn._bicorn import Heartbeat
-from tests import raw, raw_http2
-from tests.apps import hello
+from tests import raw, raw_http2, raw_websocket
+from tests.apps import Gate, Receive, Scope, Send, body, hello, start
 from tests.conftest import Serve, ServeProcess
+from tests.serving import Served
 
 ours = pytest.mark.differs_from_uvicorn("its workers close what is idle, under a request that is on its way")
 
@@ -30,6 +31,62 @@ def test_idle_connection_is_kept_for_one_more_request(serve: Serve) -> None:
                 if response.header(b"connection") == b"close":
                     break
             assert client.wait_closed() == b""
+        server.join()
+
+
+@ours
+def test_response_that_has_begun_leaves_the_connection_for_one_more_request(serve: Serve) -> None:
+    gate = Gate()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/stream":
+            await send(start())
+            await send(body(b"first", more=True))
+            await gate.wait()
+            await send(body(b"last"))
+        else:
+            await hello(scope, receive, send)
+
+    with serve(app) as server, server.connect() as used, server.connect() as idle:
+        used.send(raw.request(target="/stream"))
+        head = used.response_head()
+        assert head.header(b"connection") is None
+        retire(server, idle)
+        gate.open()
+        assert used.until(b"0\r\n\r\n") == b"5\r\nfirst\r\n4\r\nlast\r\n"
+        response = used.exchange(raw.request())
+        assert (response.body, response.header(b"connection")) == (b"hello", b"close")
+        assert used.wait_closed() == b""
+        server.join()
+
+
+def retire(server: Served, idle: raw.Client) -> None:
+    """Have a server retire; return when its connections know, which this one tells."""
+    server.server.retire()
+    server.logs.wait_for("Shutting down")
+    while idle.exchange(raw.request()).header(b"connection") != b"close":
+        pass
+
+
+@ours
+def test_websocket_is_accepted_and_told_to_come_again(serve: Serve) -> None:
+    gate = Gate()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await gate.wait()
+            await send({"type": "websocket.accept"})
+            assert (await receive())["code"] == 1012
+        else:
+            await hello(scope, receive, send)
+
+    with serve(app) as server, server.connect() as client, server.connect() as idle:
+        client.send(raw_websocket.handshake())
+        retire(server, idle)
+        gate.open()
+        assert client.response_head().status == 101
+        assert raw_websocket.WebSocket(client).read() == raw_websocket.Close(1012, "")
         server.join()
 
 

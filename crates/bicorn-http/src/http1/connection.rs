@@ -77,6 +77,8 @@ pub struct Connection {
     version: Version,
     is_head: bool,
     keep_alive: bool,
+    /// Every head that is still to come says that the connection closes behind it.
+    announces_close: bool,
     owes_continue: bool,
     /// Content read after the response was complete, in bytes.
     drained: u64,
@@ -93,6 +95,7 @@ impl Connection {
             version: Version::Http11,
             is_head: false,
             keep_alive: true,
+            announces_close: false,
             owes_continue: false,
             drained: 0,
         }
@@ -223,7 +226,8 @@ impl Connection {
         // A peer that still waits for `100 Continue` may or may not send the content after this answer:
         // only closing leaves no doubt (RFC 9110 §10.1.1).
         let is_waiting = self.owes_continue && !matches!(self.reading, Reading::Done);
-        self.keep_alive &= !head.has_connection_close() && !is_too_much_to_drain && !is_waiting;
+        let closes = self.announces_close || head.has_connection_close();
+        self.keep_alive &= !closes && !is_too_much_to_drain && !is_waiting;
         let situation =
             Situation { version: self.version, is_head: self.is_head, keep_alive: self.keep_alive };
         let framing = encode::head(head, defaults, situation, only_part, output);
@@ -288,6 +292,12 @@ impl Connection {
     /// Close after the exchange in flight, and say so in its head if that is not written yet.
     pub fn stop_keep_alive(&mut self) {
         self.keep_alive = false;
+    }
+
+    /// Close behind the exchange in flight if its head is still to come, else behind the next one: the peer is told
+    /// before (RFC 9112 §9.6).
+    pub fn announce_close(&mut self) {
+        self.announces_close = true;
     }
 
     /// Begin the next exchange. False when the connection must be closed instead, or the exchange is not

@@ -93,6 +93,20 @@ fn stopping_while_idle_is_said_in_the_next_head() {
 }
 
 #[test]
+fn a_close_that_cannot_be_announced_any_more_is_announced_with_the_next_response() {
+    let mut dialogue = Dialogue::after(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    dialogue.respond(Some(&head(200, &[("content-length", "2")])), b"", false);
+    dialogue.connection.announce_close();
+    dialogue.respond(None, b"hi", true);
+    assert!(!dialogue.own_wire().contains("connection: close"));
+    assert!(dialogue.connection.start_next());
+    dialogue.receive(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    dialogue.answer(&head(204, &[]), b"");
+    assert_eq!(dialogue.own_wire(), "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+    assert!(dialogue.connection.is_over() && !dialogue.connection.start_next());
+}
+
+#[test]
 fn the_next_request_waits_for_both_ends_of_the_one_before() {
     let mut dialogue = Dialogue::after(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
     assert!(!dialogue.connection.start_next());

@@ -143,10 +143,8 @@ impl Connection {
         context: &mut Context<'_>,
         thread: &Thread<A>,
     ) -> Poll<Step> {
-        if thread.is_draining() || !thread.settings().keep_alive {
-            self.engine.stop_keep_alive();
-        }
-        if thread.is_draining() {
+        self.leave_if_due(thread);
+        if thread.is_closing_idle() {
             self.drain_handshake(thread);
         }
         loop {
@@ -180,6 +178,15 @@ impl Connection {
         }
         self.set_deadline(thread);
         Poll::Pending
+    }
+
+    /// The server leaves, or keeps no connection alive.
+    fn leave_if_due<A: Application>(&mut self, thread: &Thread<A>) {
+        if thread.is_closing_idle() || !thread.settings().keep_alive {
+            self.engine.stop_keep_alive();
+        } else if thread.is_draining() {
+            self.engine.announce_close();
+        }
     }
 
     /// Whether no exchange is in flight, and no whole head of one has arrived.

@@ -128,9 +128,7 @@ impl Connection {
             }
             return;
         }
-        if thread.is_draining() {
-            self.engine.stop_keep_alive();
-        }
+        self.leave_if_due(thread);
         match action {
             Action::Continue => self.engine.write_continue(&mut self.output),
             Action::Interim(head) => self.engine.write_interim(&head, &mut self.output),

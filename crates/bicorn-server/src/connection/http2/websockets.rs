@@ -90,9 +90,13 @@ impl Connection {
         self.settle(serial);
     }
 
-    /// The server stops: what would go on for ever ends. True if there was anything.
+    /// The server leaves: what would go on for ever ends, and so does in the end what is undecided. True if there was
+    /// anything.
     pub(super) fn drain_websockets<A: Application>(&mut self, thread: &Thread<A>) -> bool {
-        let endless = self.streams.iter().filter(|(_, carried)| carried.is_endless());
+        let must_decide = thread.is_closing_idle();
+        let endless = self.streams.iter().filter(|(_, carried)| {
+            carried.is_endless() && (must_decide || matches!(carried, Carried::WebSocket(_)))
+        });
         let serials: Vec<u64> = endless.map(|(serial, _)| *serial).collect();
         for serial in &serials {
             match self.streams.get_mut(serial) {
