@@ -102,7 +102,7 @@ impl Carrier {
 
     /// Whether the socket takes nothing more for the moment.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.0.borrow().output.is_empty()
+        !self.0.borrow().is_written()
     }
 
     pub(super) fn is_peer_finished(&self) -> bool {
@@ -155,8 +155,13 @@ impl Carrier {
 }
 
 impl Inner {
+    /// Whether the kernel has all that was said. TLS may hold the end of it back when there is no output any more.
+    fn is_written(&self) -> bool {
+        self.output.is_empty() && self.socket.is_flushed()
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() {
+        if self.is_written() {
             return Ok(());
         }
         let waker = self.socket.waker().unwrap_or_else(|| Waker::noop().clone());
@@ -231,7 +236,7 @@ impl AsyncWrite for Carrier {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
         inner.flush()?;
-        if !inner.output.is_empty() {
+        if !inner.is_written() {
             return Poll::Pending;
         }
         if !inner.is_finished {
