@@ -317,6 +317,14 @@ def serve_process(
         environment: Added to this process's environment.
         preexec: Runs in the child before the program, such as to set a resource limit.
     """
+
+    def prepare() -> None:
+        # Ignored by whoever is started in the background of a script, or by nohup.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        if preexec is not None:
+            preexec()
+
     command = [sys.executable, "-m", server_name, app]
     if port is not None:
         command += ["--port", str(port)]
@@ -327,7 +335,7 @@ def serve_process(
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        preexec_fn=preexec,
+        preexec_fn=prepare,
     )
     served = ServedProcess(process)
     try:

@@ -112,11 +112,7 @@ def test_signal_at_startup_waits_for_the_app_and_ends_the_server(serve_process: 
 
 @pytest.mark.parity
 def test_signal_that_nobody_handles_kills(serve_process: ServeProcess) -> None:
-    def listen_to_it() -> None:
-        # Under nohup it is ignored, and so it would be by whoever is started there.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-    with serve_process(APP, preexec=listen_to_it) as server:
+    with serve_process(APP) as server:
         server.signal(signal.SIGHUP)
         assert server.wait() == -signal.SIGHUP
 
