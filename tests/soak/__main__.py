@@ -9,6 +9,7 @@ or descriptors have grown, or the server does not end as it should.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import random
 import re
@@ -27,8 +28,10 @@ from pathlib import Path
 from tests import processes, raw
 from tests.serving import REPOSITORY
 from tests.soak import faults
-from tests.soak.clients import CLEAR_ONLY, KINDS, Kind, Talk, ToldToLeave
+from tests.soak.app import FILE, FILE_CONTENT
+from tests.soak.clients import CLEAR_ONLY, KINDS, Kind
 from tests.soak.faults import Faults
+from tests.soak.talk import Talk, ToldToLeave
 from tests.suites.servers import make_certificate
 
 APP = "tests.soak.app:app"
@@ -42,6 +45,8 @@ WARM_UP = 0.2
 QUIET_SECONDS = 8.0
 SETTLE_SECONDS = 1.0
 MOST_FAILURES = 50
+# How a client notices that a worker is gone.
+LOSSES = (ConnectionError, raw.Closed, ssl.SSLEOFError)
 # The application's own exceptions, and what faults are bound to bring about.
 EXPECTED_LOG = re.compile(
     r"Exception in ASGI application|tests\.soak\.app\.Expected|Too many open files|was killed by|died|SIGKILL"
@@ -69,11 +74,11 @@ def main() -> int:
     with serving(options) as server:
         run = Run(server, options)
         run.go()
-        problems = [*run.problems(), *end(server), *log_problems()]
+        problems = [*run.grown, *end(server), *log_problems()]
     for problem in problems:
         print(f"soak: {problem}")
     print(f"soak: {run.summary()}")
-    return 1 if problems else 0
+    return 1 if problems or run.failures else 0
 
 
 def parse() -> Options:
@@ -100,6 +105,7 @@ class Server:
 def serving(options: Options) -> Iterator[Server]:
     """Run the server from entry to exit, with its log in a file."""
     LOG.parent.mkdir(exist_ok=True)
+    FILE.write_bytes(FILE_CONTENT)
     arguments = ["--port", "0", "--workers", str(options.workers), "--no-access-log", "--timeout-keep-alive", "30"]
     if options.tls:
         certificate = make_certificate(LOG.parent)
@@ -145,8 +151,10 @@ class Run:
         self.failures: list[str] = []
         self.stop = threading.Event()
         self._lock = threading.Lock()
+        # By process, in KiB: when all had been used once, and when it was looked at last.
         self._memory: dict[int, int] = {}
-        self._grown: list[str] = []
+        self._latest: dict[int, int] = {}
+        self.grown: list[str] = []
 
     def go(self) -> None:
         """Talk, with faults, for as long as asked; then be quiet."""
@@ -194,14 +202,17 @@ class Run:
                 kind(talk)
             except ToldToLeave:
                 self._explain(kind, "told to leave", self.faults.explain_leave())
-            except (ConnectionError, raw.Closed, ssl.SSLEOFError) as error:
-                self._explain(
-                    kind, f"{talk.asked}: {type(error).__name__}: {error!s:.200}", self.faults.explain_loss(begun)
-                )
             except (OSError, AssertionError) as error:
-                self._fail(f"{kind.__name__}: {talk.asked}: {type(error).__name__}: {error!s:.300}")
+                self._meet(kind, talk, error, begun)
             with self._lock:
                 self.answered[kind.__name__] += talk.answered - before
+
+    def _meet(self, kind: Kind, talk: Talk, error: Exception, begun: float) -> None:
+        """Look for the fault behind what a client has met."""
+        trouble = f"{talk.asked}: {type(error).__name__}: {error!s:.300}"
+        is_loss = isinstance(error, LOSSES) or (isinstance(error, OSError) and error.errno == errno.ENOTCONN)
+        is_lost = is_loss and self.faults.explain_loss(begun)
+        self._explain(kind, trouble, is_lost or ("/file/" in trouble and self.faults.explain_file()))
 
     def _explain(self, kind: Kind, trouble: str, is_explained: bool) -> None:
         if is_explained:
@@ -213,13 +224,17 @@ class Run:
     def _fail(self, failure: str) -> None:
         with self._lock:
             self.failures.append(f"{failure} [{self.faults.last()}]")
+            print(f"soak: {self.failures[-1]}", flush=True)
 
     def _resident(self) -> dict[int, int]:
+        if self.server.process.poll() is not None:
+            return self._latest
         memory = {}
         for pid in [self.server.process.pid, *self.faults.workers()]:
             # A fault may have ended it in between.
             with suppress(ProcessLookupError, FileNotFoundError):
                 memory[pid] = processes.memory_kib(pid)
+        self._latest = memory
         return memory
 
     def _descriptors(self) -> list[list[str]]:
@@ -232,28 +247,20 @@ class Run:
         for pid, now in self._resident().items():
             before = self._memory.get(pid)
             if self.options.calm and before is not None and now > before * (1 + GROWTH) + GROWTH_KIB:
-                self._grown.append(f"process {pid} has grown from {before} to {now} KiB")
+                self.grown.append(f"process {pid} has grown from {before} to {now} KiB")
         most = max(self._descriptors(), key=len)
         if len(most) > descriptors:
-            self._grown.append(
+            self.grown.append(
                 f"a worker that nobody talks to has {len(most)} descriptors, {descriptors} at first: {most}"
             )
 
-    def problems(self) -> list[str]:
-        """Say what was not as it should be."""
-        return [*self.failures, *self._grown]
-
     def summary(self) -> str:
         """Say what has happened so far."""
-        memory = ", ".join(f"{kib // 1024}" for kib in self._resident().values()) if self._is_running else "gone"
+        memory = ", ".join(f"{kib // 1024}" for kib in self._resident().values())
         return (
             f"{sum(self.answered.values())} answers {dict(self.answered)}; faults {self.faults.counts}; lost with a"
             f" worker or told to leave {dict(self.explained)}; memory {memory} MiB; {len(self.failures)} failures"
         )
-
-    @property
-    def _is_running(self) -> bool:
-        return self.server.process.poll() is None
 
 
 def end(server: Server) -> list[str]:

@@ -8,9 +8,14 @@ import time
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request, WebSocket
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+
+from tests.serving import REPOSITORY
 
 THINKING_SECONDS = 0.02
+# Longer than what TLS and a socket hold; whoever runs the soak makes it.
+FILE = REPOSITORY / "target" / "soak.bin"
+FILE_CONTENT = b"".join(number.to_bytes(4, "big") for number in range(300_000))
 
 app = FastAPI()
 
@@ -68,6 +73,12 @@ async def pieces(token: str, count: int, size: int) -> AsyncIterator[bytes]:
 def piece_of(token: str, number: int, size: int) -> bytes:
     """Make one piece of a stream."""
     return (f"{token} {number} ".encode() * (size // 8 + 1))[:size]
+
+
+@app.get("/file/{token}")
+async def file(token: str) -> Response:
+    """Have the server send a file, or a part of it."""
+    return FileResponse(FILE)
 
 
 @app.get("/raise/{token}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tests import raw
-from tests.soak.app import piece_of
+from tests.soak.app import FILE_CONTENT, piece_of
 
 # No two requests of a run have the same.
 _serials = itertools.count()
@@ -23,6 +23,7 @@ class Ask:
     status: int
     answer: bytes
     content: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     # The answer ends early, so that its last byte is the connection's or the stream's.
     is_cut: bool = False
 
@@ -34,7 +35,7 @@ class Ask:
     def request(self, *headers: tuple[str, str], chunks: Iterable[bytes] | None = None) -> bytes:
         """Build the HTTP/1.1 request."""
         body = None if chunks is not None else self.content
-        return raw.request(self.method, self.path, headers, body, chunks=chunks)
+        return raw.request(self.method, self.path, [*self.headers, *headers], body, chunks=chunks)
 
     def check(self, status: int, body: bytes) -> None:
         """Compare what came."""
@@ -75,6 +76,16 @@ def long_download(draw: random.Random) -> Ask:
     return Ask(f"/stream/{token}/{count}/40000", 200, whole)
 
 
+def file(draw: random.Random) -> Ask:
+    """Ask for a file, or for a part of it."""
+    path = f"/file/{_token(draw)}"
+    if draw.random() < 0.3:
+        return Ask(path, 200, FILE_CONTENT)
+    first = draw.randrange(len(FILE_CONTENT) - 1)
+    last = min(len(FILE_CONTENT) - 1, first + draw.randrange(200_000))
+    return Ask(path, 206, FILE_CONTENT[first : last + 1], headers=(("Range", f"bytes={first}-{last}"),))
+
+
 def failing(draw: random.Random) -> Ask:
     """Ask for an exception."""
     return Ask(f"/raise/{_token(draw)}", 500, b"Internal Server Error")
@@ -86,8 +97,8 @@ def cut(draw: random.Random) -> Ask:
     return Ask(f"/cut/{token}", 200, piece_of(token, 0, 1000), is_cut=True)
 
 
-_KEPT: tuple[Callable[[random.Random], Ask], ...] = (small, upload, ignored_upload, download)
-_KEPT_WEIGHTS = (60, 15, 5, 15)
+_KEPT: tuple[Callable[[random.Random], Ask], ...] = (small, upload, ignored_upload, download, file)
+_KEPT_WEIGHTS = (60, 15, 5, 15, 5)
 
 
 def any_of_kept(draw: random.Random) -> Ask:

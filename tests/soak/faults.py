@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests import processes, raw
-from tests.soak.clients import Talk
+from tests.soak.talk import Talk
 
 CROWD = 300
 CROWD_SECONDS = 1.0
@@ -32,6 +32,7 @@ class Faults:
         self._draw = talk.draw
         self._kills: list[float] = []
         self._left_at = -LEAVING_SECONDS
+        self._exhausted_at = -LEAVING_SECONDS
         self._unequal = 0
         self._last = "no fault", time.monotonic()
 
@@ -58,6 +59,10 @@ class Faults:
     def explain_loss(self, begun: float) -> bool:
         """Whether a connection that has been there since `begun` may have been lost with its worker."""
         return any(begun <= kill for kill in self._kills[-20:])
+
+    def explain_file(self) -> bool:
+        """Whether a file could not be opened."""
+        return time.monotonic() < self._exhausted_at + 3 * NO_DESCRIPTORS_SECONDS
 
     def explain_leave(self) -> bool:
         """Whether a worker may say that it leaves."""
@@ -97,6 +102,7 @@ class Faults:
         """Leave a worker without descriptors for a moment."""
         victim = self._draw.choice(self.workers())
         before = resource.prlimit(victim, resource.RLIMIT_NOFILE)
+        self._exhausted_at = time.monotonic()
         resource.prlimit(victim, resource.RLIMIT_NOFILE, (processes.open_files(victim), before[1]))
         time.sleep(NO_DESCRIPTORS_SECONDS)
         resource.prlimit(victim, resource.RLIMIT_NOFILE, before)
