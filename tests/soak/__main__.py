@@ -1,6 +1,6 @@
 """Run the soak: clients of every kind, a fault every few seconds, and what has become of the server at the end.
 
-Usage: scripts/soak [--seconds N] [--tls] [--calm] [--workers N] [--pause S] [--seed N]
+Usage: scripts/soak [--seconds N] [--tls] [--calm] [--workers N] [--pause S] [--seed N] [-- BICORN-OPTION...]
 
 Ends with 1, and says why, when a client's trouble is not explained by a fault, the log says what it should not, memory
 or descriptors have grown, or the server does not end as it should.
@@ -65,6 +65,7 @@ class Options:
     workers: int
     pause: float
     seed: int
+    more: list[str]
 
 
 def main() -> int:
@@ -90,7 +91,11 @@ def parse() -> Options:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pause", type=float, default=10, help="from one fault to the next, in seconds")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    return Options(**vars(parser.parse_args()))
+    parser.add_argument("more", nargs="*", metavar="BICORN-OPTION", help="options of bicorn, such as -- --loop asyncio")
+    options = Options(**vars(parser.parse_args()))
+    if options.workers < 2:
+        parser.error(f"--workers {options.workers}: the faults need a supervisor with 2 workers or more")
+    return options
 
 
 @dataclass
@@ -107,6 +112,7 @@ def serving(options: Options) -> Iterator[Server]:
     LOG.parent.mkdir(exist_ok=True)
     FILE.write_bytes(FILE_CONTENT)
     arguments = ["--port", "0", "--workers", str(options.workers), "--no-access-log", "--timeout-keep-alive", "30"]
+    arguments += options.more
     if options.tls:
         certificate = make_certificate(LOG.parent)
         arguments += ["--ssl-certfile", str(certificate.certificate), "--ssl-keyfile", str(certificate.key)]
