@@ -66,6 +66,15 @@ enum Writing {
     Complete,
 }
 
+/// Whether another exchange may follow on the connection (RFC 9112 §9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Kept,
+    /// The next head that is written says that none may.
+    Announced,
+    Ended,
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -76,9 +85,7 @@ pub struct Connection {
     partial: Vec<u8>,
     version: Version,
     is_head: bool,
-    keep_alive: bool,
-    /// Every head that is still to come says that the connection closes behind it.
-    announces_close: bool,
+    reuse: Reuse,
     owes_continue: bool,
     /// Content read after the response was complete, in bytes.
     drained: u64,
@@ -94,8 +101,7 @@ impl Connection {
             partial: Vec::new(),
             version: Version::Http11,
             is_head: false,
-            keep_alive: true,
-            announces_close: false,
+            reuse: Reuse::Kept,
             owes_continue: false,
             drained: 0,
         }
@@ -153,7 +159,7 @@ impl Connection {
         self.partial = Vec::new();
         self.version = parsed.head.version();
         self.is_head = parsed.head.method() == b"HEAD";
-        self.keep_alive &= parsed.keep_alive;
+        self.keep_if(parsed.keep_alive);
         self.owes_continue = parsed.head.expects_continue();
         self.drained = 0;
         self.writing = Writing::Awaiting;
@@ -197,7 +203,7 @@ impl Connection {
         let fits = encode::body(&mut framing, body, output);
         self.writing = Writing::Streaming(framing);
         if !fits {
-            self.keep_alive = false;
+            self.reuse = Reuse::Ended;
             return Progress::Broken;
         }
         if !last {
@@ -207,7 +213,7 @@ impl Connection {
         if encode::end(framing, trailers.as_deref(), output) {
             Progress::Complete
         } else {
-            self.keep_alive = false;
+            self.reuse = Reuse::Ended;
             Progress::Broken
         }
     }
@@ -226,12 +232,12 @@ impl Connection {
         // A peer that still waits for `100 Continue` may or may not send the content after this answer:
         // only closing leaves no doubt (RFC 9110 §10.1.1).
         let is_waiting = self.owes_continue && !matches!(self.reading, Reading::Done);
-        let closes = self.announces_close || head.has_connection_close();
-        self.keep_alive &= !closes && !is_too_much_to_drain && !is_waiting;
+        let closes = self.reuse == Reuse::Announced || head.has_connection_close();
+        self.keep_if(!closes && !is_too_much_to_drain && !is_waiting);
         let situation =
-            Situation { version: self.version, is_head: self.is_head, keep_alive: self.keep_alive };
+            Situation { version: self.version, is_head: self.is_head, keep_alive: self.keeps_alive() };
         let framing = encode::head(head, defaults, situation, only_part, output);
-        self.keep_alive &= framing != encode::Framing::UntilClose;
+        self.keep_if(framing != encode::Framing::UntilClose);
         self.owes_continue = false;
         self.writing = Writing::Streaming(framing);
     }
@@ -260,14 +266,14 @@ impl Connection {
         head: &ResponseHead,
         output: &mut Output,
     ) {
-        self.keep_alive = false;
+        self.reuse = Reuse::Ended;
         self.writing = Writing::Complete;
         encode::switch(lines, defaults, head, output);
     }
 
     /// Answer an error of the peer, unless an answer has begun; the connection must be closed behind it.
     pub fn refuse(&mut self, error: PeerError, defaults: &[u8], output: &mut Output) {
-        self.keep_alive = false;
+        self.reuse = Reuse::Ended;
         self.reading = Reading::Done;
         if !matches!(self.writing, Writing::Idle | Writing::Awaiting) {
             return;
@@ -289,21 +295,29 @@ impl Connection {
         }
     }
 
+    fn keep_if(&mut self, may_be_kept: bool) {
+        if !may_be_kept {
+            self.reuse = Reuse::Ended;
+        }
+    }
+
     /// Close after the exchange in flight, and say so in its head if that is not written yet.
     pub fn stop_keep_alive(&mut self) {
-        self.keep_alive = false;
+        self.reuse = Reuse::Ended;
     }
 
     /// Close behind the exchange in flight if its head is still to come, else behind the next one: the peer is told
     /// before (RFC 9112 §9.6).
     pub fn announce_close(&mut self) {
-        self.announces_close = true;
+        if self.reuse == Reuse::Kept {
+            self.reuse = Reuse::Announced;
+        }
     }
 
     /// Begin the next exchange. False when the connection must be closed instead, or the exchange is not
     /// over; see [`Connection::is_over`].
     pub fn start_next(&mut self) -> bool {
-        if !self.is_over() || !self.keep_alive {
+        if !self.is_over() || !self.keeps_alive() {
             return false;
         }
         self.reading = Reading::Head;
@@ -349,11 +363,11 @@ impl Connection {
 
     /// Whether the connection may be used for another exchange.
     pub fn keeps_alive(&self) -> bool {
-        self.keep_alive
+        self.reuse != Reuse::Ended
     }
 
     /// Whether the rest of the request is short enough to read it for nobody ([`DRAIN_BYTES`]).
     pub fn may_drain(&self) -> bool {
-        self.drained <= DRAIN_BYTES && self.keep_alive
+        self.drained <= DRAIN_BYTES && self.keeps_alive()
     }
 }
