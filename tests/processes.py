@@ -15,11 +15,11 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def memory_kib(pid: int) -> int:
-    """Return the process's proportional set size: its own pages, and its share of those it shares."""
+    """Return what the process has allocated and touched; what it shares with others depends on how many they are."""
     for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith("Anonymous:"):
             return int(line.split()[1])
-    raise AssertionError("no Pss line")
+    raise AssertionError("no Anonymous line")
 
 
 def forget_peak(pid: int) -> int:
