@@ -168,7 +168,9 @@ class Run:
         time.sleep(SETTLE_SECONDS)
         descriptors = max(map(len, self._descriptors()))
         threads = [
-            threading.Thread(target=self._talk, args=(kind, random.Random(f"{self.options.seed} {number} {kind}")))
+            threading.Thread(
+                target=self._talk, args=(kind, random.Random(f"{self.options.seed} {kind.__name__} {number}"))
+            )
             for kind, count in KINDS.items()
             if not (self.options.tls and kind in CLEAR_ONLY)
             for number in range(count)
@@ -250,6 +252,8 @@ class Run:
 
     def _compare(self, descriptors: int) -> None:
         """Look for what has grown."""
+        if self.server.process.poll() is not None:
+            return
         for pid, now in self._resident().items():
             before = self._memory.get(pid)
             if self.options.calm and before is not None and now > before * (1 + GROWTH) + GROWTH_KIB:
@@ -264,8 +268,8 @@ class Run:
         """Say what has happened so far."""
         memory = ", ".join(f"{kib // 1024}" for kib in self._resident().values())
         return (
-            f"{sum(self.answered.values())} answers {dict(self.answered)}; faults {self.faults.counts}; lost with a"
-            f" worker or told to leave {dict(self.explained)}; memory {memory} MiB; {len(self.failures)} failures"
+            f"{sum(self.answered.values())} answers {dict(self.answered)}; faults {self.faults.counts};"
+            f" explained by one {dict(self.explained)}; memory {memory} MiB; {len(self.failures)} failures"
         )
 
 
