@@ -21,6 +21,11 @@ pub(crate) fn refused() -> Vec<(&'static str, u16, Vec<u8>)> {
         ("stored lengths that differ", 1002, whole(&[0x00, 0x05, 0x00, 0xfa, 0xfe])),
         ("reference to nothing", 1002, whole(&[0xf2, 0x00, 0x11, 0x00, 0x00])),
         ("cut off in a block", 1002, whole(&[0xf2, 0x48, 0xcd])),
+        (
+            "cut off in a final block, which the end that was left out goes on with",
+            1002,
+            frame(FIN | RSV1 | BINARY, b";;;;;;?`;;;;;;;;;;;;;;;;ab"),
+        ),
         ("cut off in stored content", 1002, whole(&[0x00, 0x06, 0x00, 0xf9, 0xff, 0x48])),
         (
             "with the end that is to be left out",

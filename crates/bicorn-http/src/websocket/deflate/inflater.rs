@@ -34,7 +34,7 @@ struct Stream {
 const BYTES_PER_END: u64 = 256;
 
 /// The end of an empty stored block, which a sender leaves out (RFC 7692 §7.2.1); and a final empty block,
-/// which is understood only where a block may begin.
+/// which stands for nothing where a block may begin.
 const TAIL: [u8; 6] = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
 
 /// Some versions of zlib use 9 bits where 8 are asked for.
@@ -84,9 +84,10 @@ impl Inflater {
         if let Some(mut stream) = self.stream.take() {
             // A final block may be the end, although RFC 7692 §7.2.3.5 asks for one byte more.
             if !stream.is_ended {
-                let mut tail = &TAIL[..];
+                let (mut tail, length) = (&TAIL[..], content.len());
                 stream.run(&mut tail, content, limit)?;
-                if !stream.is_ended || !tail.is_empty() {
+                // In the middle of a block it would be taken for content.
+                if !stream.is_ended || !tail.is_empty() || content.len() > length {
                     return Err(Violation::protocol("compressed message is cut off"));
                 }
             }
