@@ -226,11 +226,17 @@ PROGRAMS = {
         asyncio.run(main())
     """,
     "module.run": "bicorn.run(app, port=0, lifespan='off', log_level='info')",
+    # An event, not the thread: before Python 3.13 a join that Ctrl+C interrupts takes the thread for ended, and the
+    # next one returns at once. The interpreter then ends under the server, which uvloop's timers do not always survive.
     "thread": """
-        thread = threading.Thread(target=server.run)
+        ended = threading.Event()
+        def serve():
+            server.run()
+            ended.set()
+        thread = threading.Thread(target=serve)
         thread.start()
         try:
-            thread.join()
+            ended.wait()
         except KeyboardInterrupt:
             server.should_exit = True
             thread.join()
