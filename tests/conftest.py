@@ -2,6 +2,9 @@
 
 `pytest --server uvicorn` runs everything on uvicorn instead, to check the tests themselves: those marked
 `differs_from_uvicorn` must fail there (strictly), all others must pass.
+
+A test on uvicorn shows that what is expected of bicorn is what uvicorn does. It has three tries: what goes wrong once
+in uvicorn, or in a crowded machine under it, says nothing about bicorn. A test on bicorn has one.
 """
 
 from __future__ import annotations
@@ -52,6 +55,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        if parameters.get("server_name") == "uvicorn":
+            item.add_marker(pytest.mark.flaky(reruns=2))
     if config.getoption("--server") != "uvicorn":
         return
     for item in items:

@@ -21,7 +21,7 @@ from tests import raw
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVER_NAMES = ("bicorn", "uvicorn")
 # A start or stop that takes longer is a hang: both servers need about 0.3 s.
-START_SECONDS = 10.0
+START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 
